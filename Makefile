@@ -1,0 +1,57 @@
+# The whole of Lectern on one machine. Needs Python >= 3.11 and make; the rest is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= auto
+UV_COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra build
+
+.PHONY: help demo up test check format bench lock clean
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/python.ok:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Lectern needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/runtime.ok: $(VENV)/python.ok requirements.lock pyproject.toml
+	@echo "Installing what Lectern needs (once, about 150 MB) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.ok: $(VENV)/runtime.ok requirements-dev.lock
+	@echo "Installing what the tests need (once) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/runtime.ok ## the whole handshake on a short lecture, or on your own: make demo FILE=path
+	@$(BIN)/lectern demo $(if $(FILE),"$(FILE)")
+
+up: $(VENV)/runtime.ok ## the service on http://127.0.0.1:8080 until Ctrl-C (PORT, LECTERN_DATA_DIR)
+	@exec $(BIN)/lectern up
+
+test: $(VENV)/dev.ok ## all tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+check: $(VENV)/dev.ok ## ruff, mypy strict, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.ok ## put the code into its canonical form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev.ok ## print the figures of the README and write them to bench/out/
+	$(BIN)/python -m bench
+
+lock: $(VENV)/dev.ok ## resolve the dependencies anew
+	$(UV_COMPILE) -o requirements.lock
+	$(UV_COMPILE) --extra gcp --extra dev -c requirements.lock -o requirements-dev.lock
+
+clean: ## remove what was installed and built; recordings in var/ stay
+	rm -rf $(VENV) bench/out build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""Benchmarks: figures of the real service, each beside a yardstick from the same run."""

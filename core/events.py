@@ -1,0 +1,149 @@
+"""What can happen to a job (events), and what must be done then (effects)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.job import Failure, MediaSummary, Rendition
+from core.messages import Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A worker takes the job's next step under a new fence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poisoned:
+    """One worker too many vanished over this step."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    """The worker with `fence` is alive; `progress` is 0 to 100, or None for no news."""
+
+    fence: int
+    progress: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """The worker hands the step back undone, because it must stop. Costs no try."""
+
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """The output is committed and has passed its verdict."""
+
+    fence: int
+    source_media: MediaSummary
+    output: Rendition
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried:
+    """The step failed for a passing reason and is due again after `delay_s`."""
+
+    fence: int
+    failure: Failure
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """No output will come of this job."""
+
+    fence: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """The LMS answered 200."""
+
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryDeferred:
+    """The LMS did not take the result; the next attempt is due after `delay_s`."""
+
+    fence: int
+    outcome: str
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRefused:
+    """The LMS will not take the result, or its window is over."""
+
+    fence: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redelivered:
+    """An operator asks for the result to be sent again, now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """The LMS has the result safe. `sha256`, where given, must be that of the output."""
+
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """The caller calls the job off before it began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Woken:
+    """The sweep found that the job's `wake_at` has passed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """All objects of the run are deleted."""
+
+    run: str
+
+
+Fenced = (
+    Renewed | Released | Encoded | Retried | Failed | Delivered | DeliveryDeferred | DeliveryRefused
+)
+"""Events of a worker that holds the lease: void under any fence but the job's present one."""
+Event = Fenced | Claimed | Poisoned | Redelivered | Confirmed | Cancelled | Woken | Cleaned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Put `message` on the bus, to be handed out after `delay_s`."""
+
+    message: Message
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discard:
+    """Delete every object of `run`; a `Cleaned` event follows when it is done."""
+
+    job_id: str
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget:
+    """Delete the record itself, unless the id has begun another run."""
+
+    job_id: str
+    run: str
+
+
+Effect = Publish | Discard | Forget

@@ -1,0 +1,151 @@
+"""The one way to change a job: a transaction on its record, then what follows from it.
+
+The record is the truth. Whatever is lost between the record and its effects (a message not
+published, objects not deleted, a process killed) is made good by the sweep, because every
+unfinished record has a `wake_at`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core import events as ev
+from core.errors import LecternError, NotFound, StaleMessage, Unavailable, WorkerLost
+from core.job import UNFINISHED, Job, Policy, run_prefixes
+from core.messages import Message
+from core.ports import Clock, EventLog, JobStore, MessageBus, ObjectStore
+from core.submission import Upload, receive
+from core.transitions import advance, message_of, next_claim
+
+Decision = tuple[Job, tuple[ev.Effect, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """Applies events to jobs. Errors are those of `core.transitions` and of the stores."""
+
+    jobs: JobStore
+    bus: MessageBus
+    objects: ObjectStore
+    clock: Clock
+    log: EventLog
+    policy: Policy
+
+    def read(self, job_id: str) -> Job:
+        """Return the job; raises NotFound."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            raise _unknown(job_id)
+        return job
+
+    def receive(self, upload: Upload) -> Job:
+        """Record a committed upload; raises ConflictingUpload.
+
+        The job that is returned has another `run` than the upload when the same bytes were
+        known already: then the upload's object is the caller's to delete.
+        """
+        return self._change(upload.job_id, lambda job, now: receive(job, upload, now, self.policy))
+
+    def apply(self, job_id: str, event: ev.Event) -> Job:
+        """Record `event` and do what follows from it; raises NotFound."""
+        return self._change(
+            job_id, lambda job, now: advance(_known(job, job_id), event, now, self.policy)
+        )
+
+    def claim(self, message: Message) -> Job:
+        """Take the step that `message` asks for, under a new fence.
+
+        Raises StaleMessage when the job has gone on since, LeaseHeld, NotDue, or WorkerLost
+        after having given up a job that took too many workers with it.
+        """
+        job = self._change(message.job_id, lambda job, now: self._claim(job, message, now))
+        if job.lease_until is None:
+            raise WorkerLost(f"job {message.job_id} was given up as poison")
+        return job
+
+    def _claim(self, job: Job | None, message: Message, now: float) -> Decision:
+        if job is None or job.state not in UNFINISHED or message_of(job) != message:
+            raise StaleMessage(f"the job needs no {message.topic} step of run {message.run}")
+        return advance(job, next_claim(job), now, self.policy)
+
+    def _change(self, job_id: str, decide: Callable[[Job | None, float], Decision]) -> Job:
+        effects: tuple[ev.Effect, ...] = ()
+        before: Job | None = None
+
+        def change(job: Job | None) -> Job:
+            nonlocal effects, before
+            before = job
+            after, effects = decide(job, self.clock.now())
+            return after
+
+        after = self.jobs.update(job_id, change)
+        self._log(before, after)
+        for effect in effects:
+            self._perform(effect, after)
+        return after
+
+    def _perform(self, effect: ev.Effect, job: Job) -> None:
+        match effect:
+            case ev.Publish():
+                self._publish(effect)
+            case ev.Discard() if effect.run != job.run:
+                self._discard_earlier(effect)
+            case ev.Discard():
+                self._discard(effect)
+            case ev.Forget():
+                self.jobs.forget(effect.job_id, effect.run)
+
+    def _publish(self, effect: ev.Publish) -> None:
+        """Publish, and leave it to the sweep where the bus does not answer."""
+        try:
+            self.bus.publish(effect.message, delay_s=effect.delay_s)
+        except Unavailable as error:
+            self.log.emit("bus.unavailable", job_id=effect.message.job_id, reason=error.detail)
+
+    def _discard_earlier(self, effect: ev.Discard) -> None:
+        """Delete what a restarted job left, or leave it to the sweep, whose orphans they are."""
+        try:
+            self._delete_all(effect.run)
+        except Unavailable as error:
+            self.log.emit("store.unavailable", job_id=effect.job_id, reason=error.detail)
+
+    def _delete_all(self, run: str) -> None:
+        for prefix in run_prefixes(run):
+            for item in self.objects.list(prefix):
+                self.objects.delete(item.key)
+
+    def _discard(self, effect: ev.Discard) -> None:
+        self._delete_all(effect.run)
+        try:
+            self.apply(effect.job_id, ev.Cleaned(run=effect.run))
+        except LecternError as error:
+            self.log.emit("job.clean_unrecorded", job_id=effect.job_id, reason=error.detail)
+
+    def _log(self, before: Job | None, after: Job) -> None:
+        lines = after.history
+        if before is not None and before.history and lines[-1:] == before.history[-1:]:
+            return
+        if before is after or not lines:
+            return
+        line = lines[-1]
+        self.log.emit(
+            f"job.{line.event.lower()}",
+            job_id=after.job_id,
+            organization_id=after.organization_id,
+            state=after.state.value,
+            fence=after.fence,
+            attempt=after.delivery.attempts if after.delivery else after.retries + 1,
+            note=line.note,
+            duration_s=round(after.updated_at - (before.updated_at if before else line.at), 3),
+        )
+
+
+def _known(job: Job | None, job_id: str) -> Job:
+    if job is None:
+        raise _unknown(job_id)
+    return job
+
+
+def _unknown(job_id: str) -> NotFound:
+    return NotFound(f"there is no job {job_id}; check the id, or send the recording first")

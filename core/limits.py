@@ -1,0 +1,126 @@
+"""Every bound that is not a setting, named, with its unit and its reason."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+# --- what a caller may send -------------------------------------------------------------------
+ID_CHARS_MAX: Final = 128
+"""Characters of `video_id` and `organization_id`: a UUID has 36, a course key with run about 80."""
+FIELD_BYTES_MAX: Final = 4 * KIB
+"""Bytes of one text field; the longest that means anything is a digest of 64 characters."""
+FIELDS_MAX: Final = 16
+"""Parts of one form; the handshake knows four."""
+PART_HEADER_BYTES_MAX: Final = 8 * KIB
+"""Bytes of one part's headers; browsers send about 200."""
+FORM_OVERHEAD_BYTES: Final = 256 * KIB
+"""What boundaries, headers and fields may add to a file's size in `Content-Length`."""
+SNIFF_BYTES: Final = 64
+"""Leading bytes that decide the container; the longest signature looked at ends at byte 40."""
+CHUNK_BYTES: Final = 256 * KIB
+"""One read, hash and write: large enough for disk speed, small enough for many at once."""
+DRAIN_BYTES_MAX: Final = 32 * MIB
+"""Of a refused body this much is read and dropped, so that the client gets to see the answer."""
+DRAIN_S_MAX: Final = 5.0
+"""Seconds for the same; a slow client is cut off instead."""
+UPLOAD_STALL_S: Final = 60.0
+"""Seconds without a byte after which an upload is given up and its thread freed."""
+HEAD_S: Final = 10.0
+"""Seconds in which a request's head must be whole; a slower client is cut off."""
+UPLOAD_S_MAX: Final = 3600.0
+"""Seconds for one whole upload: the longest that Cloud Run lets a request last."""
+FIRST_CHUNK_BYTES: Final = 4 * KIB
+"""One read until the file's first bytes are known, so that a wrong type is refused early."""
+PREAMBLE_BYTES_MAX: Final = 4 * KIB
+"""Bytes before a form's first boundary; hardly a client sends any."""
+SMALL_BODY_BYTES: Final = 64 * KIB
+"""Of a refused body this much is dropped by gunicorn itself, and the connection stays open."""
+CONFIRM_BYTES_MAX: Final = 16 * KIB
+"""Bytes of a confirmation: two fields."""
+BUSY_RETRY_S: Final = 30
+"""`Retry-After` when the disk or the queue is full: about the time that a short job takes."""
+UNAVAILABLE_RETRY_S: Final = 5
+"""`Retry-After` when a store or the bus does not answer."""
+GLANCE_S: Final = 1.0
+"""Seconds for which a count or a readiness check is remembered, so that it is not run for each
+request."""
+TRACE_CHARS_MAX: Final = 8 * KIB
+"""Characters of a traceback that are kept with the event of an internal error."""
+
+# --- work -------------------------------------------------------------------------------------
+CLAIMS_MAX: Final = 12
+"""Workers that may vanish over one job before it counts as poison and fails."""
+RETRY_DELAYS_S: Final = (60, 300, 900)
+"""Seconds before the first, second and every further try of a failed step (row A18)."""
+HISTORY_MAX: Final = 200
+"""Changes kept with a job; three days of callbacks make about 60."""
+WARNINGS_MAX: Final = 20
+"""Warnings kept with a job."""
+REASON_CHARS_MAX: Final = 500
+"""Characters of a failure reason or warning."""
+REPUBLISH_MAX_S: Final = 3600
+"""Longest pause between two republications of a waiting job's message."""
+SWEEP_BATCH: Final = 200
+"""Jobs that one sweep step loads at once."""
+SWEEP_JOBS_MAX: Final = 20_000
+"""Jobs that one sweep handles before it leaves the rest to the next."""
+MESSAGE_BYTES_MAX: Final = 16 * KIB
+"""Bytes of one bus message; Pub/Sub would take 10,000,000."""
+
+# --- delivery ---------------------------------------------------------------------------------
+DELIVERY_FIRST_DELAY_S: Final = 5.0
+"""Seconds before the second attempt at the store webhook."""
+DELIVERY_MAX_DELAY_S: Final = 4 * 3600.0
+"""Longest pause between two attempts, unless `Retry-After` asks for more."""
+RETRY_AFTER_MAX_S: Final = 24 * 3600.0
+"""A longer `Retry-After` is cut to a day: a typing error must not lose the delivery."""
+JITTER: Final = 0.25
+"""Each pause is stretched by up to this share, so that many jobs do not return at once."""
+ANSWER_BYTES_MAX: Final = 64 * KIB
+"""Bytes read of an LMS's answer body; the rest is not looked at."""
+ANSWER_BODY_S_MAX: Final = 5.0
+"""Seconds for the same; the status is known by then."""
+
+# --- media ------------------------------------------------------------------------------------
+PIXELS_MAX: Final = 8192 * 4320
+"""Largest picture that is decoded: 8K, the largest that cameras record."""
+DURATION_MAX_S: Final = 24 * 3600.0
+"""Longest recording: a day."""
+STREAMS_MAX: Final = 64
+"""Streams of a file; recorders write fewer than ten."""
+FRAME_RATE_MAX: Final = 60.0
+"""Frames a second of an output; faster sources are thinned out."""
+PROBE_WALL_S: Final = 120.0
+"""Seconds for one probe; 500 MB of packets take about one."""
+PROBE_MEMORY_BYTES: Final = 2 * GIB
+"""Address space of the probe's process."""
+ENCODE_MEMORY_BYTES: Final = 6 * GIB
+"""Address space of the encoder's process; a 4K60 source needs about 2 GiB."""
+STALL_S: Final = 120.0
+"""Seconds without progress after which the encoder counts as hung."""
+STDERR_BYTES_MAX: Final = 32 * KIB
+"""The end of the encoder's messages that is kept."""
+
+# --- the service ------------------------------------------------------------------------------
+KEY_CHARS_MIN: Final = 16
+"""Characters of a service key; shorter ones can be guessed."""
+POLL_S: Final = 0.05
+"""Pause of an idle embedded worker between two looks at the bus: the most that a job waits.
+
+A tree of six idle processes takes about 3% of a core for it."""
+STOP_S: Final = 10.0
+"""From the request to stop until the last process is gone; Cloud Run gives as long."""
+MESSAGE_DELIVERIES_MAX: Final = 100
+"""Handouts of a message before it is buried: Pub/Sub's own upper bound."""
+ORPHAN_SWEEP_EVERY_S: Final = 600.0
+"""Pause between two searches for orphans; each lists the whole store."""
+CONNECT_TIMEOUT_S: Final = 10.0
+"""Seconds for a connection to the LMS to open."""
+RESTART_PAUSES_S: Final = (0.2, 1.0, 3.0, 10.0)
+"""Pauses before a process that ended by itself is started again; the last one repeats."""
+RESTART_FORGIVEN_S: Final = 60.0
+"""A process that ran this long starts again at the first pause."""

@@ -1,0 +1,57 @@
+"""What travels on the bus: small, versioned, each a bounded piece of work.
+
+A message is a hint, never the truth: the job's record decides whether there is anything to do.
+`run` names the upload that the message is about, so that a message left over from an earlier
+upload under the same id is recognised and dropped.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Final
+
+from core import limits
+from core.errors import BadMessage
+
+VERSION: Final = 1
+
+
+class Topic(StrEnum):
+    """Queues of the bus: encoding must not stand in the way of delivery."""
+
+    TRANSCODE = "transcode"
+    DELIVER = "deliver"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One piece of work for the run of a job.
+
+    `(topic, job_id, run)` identifies the work: publishing the same again is harmless.
+    """
+
+    topic: Topic
+    job_id: str
+    run: str
+
+    def to_bytes(self) -> bytes:
+        """Return the message as it travels: UTF-8 JSON."""
+        return json.dumps({"v": VERSION, **asdict(self)}, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Message:
+        """Read a message; raises BadMessage for anything that `to_bytes` does not write."""
+        if len(data) > limits.MESSAGE_BYTES_MAX:
+            raise BadMessage(f"message of {len(data)} bytes is over {limits.MESSAGE_BYTES_MAX}")
+        try:
+            fields = json.loads(data)
+            version = fields.pop("v")
+            if type(version) is not int or version != VERSION:
+                raise BadMessage(f"message version is not {VERSION}")
+            if not all(isinstance(value, str) for value in fields.values()):
+                raise BadMessage("message fields must be strings")
+            return cls(**{**fields, "topic": Topic(fields["topic"])})
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise BadMessage(f"not a message: {error}") from error

@@ -1,0 +1,224 @@
+"""What the rules need of the world. Docstrings are guarantees; every adapter passes one suite.
+
+All ports are safe to use from several threads and processes at once. An adapter that cannot
+reach its service raises Unavailable; the caller may try again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from core.delivery import Outcome, Parcel
+from core.job import Job, State
+from core.messages import Message, Topic
+
+
+class Clock(Protocol):
+    """Time, so that rules and tests can be given any."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch, UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """A committed object: its key, size in bytes, and time of commit."""
+
+    key: str
+    size: int
+    committed_at: float
+
+
+class ObjectWriter(Protocol):
+    """An object on its way in; nobody sees it before `commit`."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append `data`. Raises StoreFull when there is no room."""
+        ...
+
+    def commit(self) -> ObjectInfo:
+        """Make the object durable and visible, as a whole.
+
+        When this returns the object survives the loss of power. Raises AlreadyExists when the
+        key was committed before; what was committed first stays as it is.
+        """
+        ...
+
+
+class ObjectReader(Protocol):
+    """A committed object on its way out; `size` is the number of bytes of the whole object."""
+
+    size: int
+
+    def read(self, count: int = -1, /) -> bytes:
+        """Return at most `count` bytes, all that is left for -1, or b"" at the end."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """Where recordings lie: write once, read many, delete.
+
+    A key is made of two or more names of letters, digits and `._~-`, parted by `/`.
+    """
+
+    def create(
+        self, key: str, *, expected_bytes: int | None = None
+    ) -> AbstractContextManager[ObjectWriter]:
+        """Begin an object. Leaving the context without `commit` drops what was written.
+
+        Raises StoreFull at once when `expected_bytes` will not fit.
+        """
+        ...
+
+    def open(self, key: str, *, start: int = 0) -> AbstractContextManager[ObjectReader]:
+        """Read a committed object from byte `start`. Raises MissingObject."""
+        ...
+
+    def fetch(self, key: str, to: Path) -> None:
+        """Put a committed object at `to`, to be read only; without a copy where that is possible.
+
+        The file stays readable until it is removed, even if the object is deleted meanwhile.
+        Raises MissingObject.
+        """
+        ...
+
+    def upload(self, key: str, path: Path) -> ObjectInfo:
+        """Commit a finished local file; guarantees and errors are those of `commit`.
+
+        The file at `path` must not be written to afterwards: it may have become the object.
+        """
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object for good; one that is not there is no error."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield the committed objects whose key begins with `prefix`, in no set order."""
+        ...
+
+    def discard_partials(self, *, before: float) -> int:
+        """Drop unfinished objects that were last written to before that time; return how many."""
+        ...
+
+
+class JobStore(Protocol):
+    """What is known of each job. A returned write survives the loss of power."""
+
+    def get(self, job_id: str) -> Job | None:
+        """Return the job as it was last written, or None."""
+        ...
+
+    def update(self, job_id: str, change: Callable[[Job | None], Job]) -> Job:
+        """Replace the job by `change(job)` in one transaction and return what was written.
+
+        Concurrent updates of a job happen one after the other, none is lost. `change` is pure,
+        may be called several times, and gets None for an unknown id; what it raises is raised
+        here, and nothing is written. Returning its argument writes nothing.
+        """
+        ...
+
+    def due(self, now: float, *, limit: int) -> list[Job]:
+        """Return at most `limit` jobs whose `wake_at` is not after `now`, oldest first."""
+        ...
+
+    def recent(self, *, limit: int, state: State | None = None) -> list[Job]:
+        """Return at most `limit` jobs, those written to last first."""
+        ...
+
+    def owner(self, run: str) -> str | None:
+        """Return the id of the job whose present run this is, or None: then it has no owner."""
+        ...
+
+    def counts(self) -> Mapping[State, int]:
+        """Return how many jobs there are in each state; may lag a little behind."""
+        ...
+
+    def forget(self, job_id: str, run: str) -> None:
+        """Delete the record if its run is `run`; otherwise do nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handout:
+    """A message in a worker's hands. `receipt` is for `ack` and `nack`."""
+
+    message: Message
+    receipt: str
+    deliveries: int
+
+
+class MessageBus(Protocol):
+    """Brings messages to workers: at least once, in any order. Only a hint (see Ledger)."""
+
+    def publish(self, message: Message, *, delay_s: float = 0.0) -> None:
+        """Have `message` handed out once `delay_s` has passed.
+
+        The same message published again may be merged with the first; one that is published
+        while the same message is in a worker's hands is handed out again after its `ack`.
+        """
+        ...
+
+    def receive(self, topic: Topic, *, lease_s: float) -> Handout | None:
+        """Return a message that is due, or None. No one else gets it for `lease_s` seconds."""
+        ...
+
+    def ack(self, handout: Handout) -> None:
+        """Drop the message: its work is done or void."""
+        ...
+
+    def nack(self, handout: Handout, *, delay_s: float) -> None:
+        """Give the message back, to be handed out again after `delay_s`."""
+        ...
+
+    def bury(self, handout: Handout, reason: str) -> None:
+        """Take the message out of circulation and keep it, with the reason, as a dead letter."""
+        ...
+
+    def depth(self, topic: Topic) -> int:
+        """Return about how many messages wait or are in hand."""
+        ...
+
+
+class Courier(Protocol):
+    """Carries a result to the LMS."""
+
+    def send(self, parcel: Parcel, body: ObjectReader) -> Outcome:
+        """POST the parcel with its file, streamed, and return what came of it.
+
+        Never raises for what the network or the LMS does, follows no redirect, reads no more
+        than a bounded part of the answer, and ends within its time limit.
+        """
+        ...
+
+
+class Progress(Protocol):
+    """Hears how far a step has come."""
+
+    def report(self, percent: float) -> None:
+        """Take note of 0 to 100 percent. Cheap enough for every line that an encoder prints."""
+        ...
+
+
+class EventLog(Protocol):
+    """Takes what happened as events with fields, never as prose."""
+
+    def emit(self, event: str, /, **fields: object) -> None:
+        """Record `event` (such as `job.storing`). No keys, no file names, no URL queries."""
+        ...
+
+
+class ReadinessCheck(Protocol):
+    """Tells whether one thing that the service rests on works."""
+
+    def __call__(self) -> None:
+        """Return if it works; raise with the reason if not."""
+        ...
+
+
+Checks = Mapping[str, ReadinessCheck]

@@ -1,0 +1,73 @@
+"""How an upload becomes a job, or turns out to be one that is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from core import events as ev
+from core import limits
+from core.errors import ConflictingUpload
+from core.job import RESTARTABLE, Change, Job, Policy, Source, State
+from core.transitions import advance, message_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A committed source that asks to become a job."""
+
+    job_id: str
+    organization_id: str
+    run: str
+    source: Source
+
+
+def receive(
+    existing: Job | None, upload: Upload, now: float, policy: Policy
+) -> tuple[Job, tuple[ev.Effect, ...]]:
+    """Return the job that answers for `upload`, and what must be done.
+
+    The same bytes again are the same job; its result is delivered once more where the LMS did
+    not take it. A job that came to nothing starts anew under its old id. Raises
+    ConflictingUpload when other bytes or another organization hold the id.
+    """
+    if existing is None:
+        return _begin(upload, now, policy, fence=0)
+    if existing.organization_id != upload.organization_id:
+        raise ConflictingUpload(
+            f"video_id {upload.job_id} belongs to another organization; use another id"
+        )
+    if existing.state in RESTARTABLE:
+        job, effects = _begin(upload, now, policy, fence=existing.fence)
+        history = (*existing.history, *job.history)[-limits.HISTORY_MAX :]
+        old = ev.Discard(job_id=existing.job_id, run=existing.run)
+        return replace(job, history=history), (*effects, old)
+    if existing.source.sha256 == upload.source.sha256:
+        return _again(existing, now, policy)
+    raise ConflictingUpload(
+        f"video_id {upload.job_id} is {existing.state} with other bytes; use another id"
+    )
+
+
+def _begin(
+    upload: Upload, now: float, policy: Policy, *, fence: int
+) -> tuple[Job, tuple[ev.Effect, ...]]:
+    job = Job(
+        job_id=upload.job_id,
+        organization_id=upload.organization_id,
+        run=upload.run,
+        state=State.QUEUED,
+        source=upload.source,
+        created_at=now,
+        updated_at=now,
+        due_at=now,
+        wake_at=now + policy.republish_after_s,
+        fence=fence,
+        history=(Change(at=now, event="Received", state=State.QUEUED),),
+    )
+    return job, (ev.Publish(message=message_of(job)),)
+
+
+def _again(job: Job, now: float, policy: Policy) -> tuple[Job, tuple[ev.Effect, ...]]:
+    if job.state is State.STORE_FAILED:
+        return advance(job, ev.Redelivered(), now, policy)
+    return job, ()

@@ -1,0 +1,351 @@
+"""The state machine: one table, and `advance`, which is pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final, assert_never
+
+from core import events as ev
+from core import limits
+from core.errors import (
+    ChecksumMismatch,
+    Gone,
+    InvalidTransition,
+    LeaseHeld,
+    LeaseLost,
+    NotDue,
+    NotReady,
+)
+from core.job import (
+    UNFINISHED,
+    Change,
+    DeliveryLog,
+    Failure,
+    Job,
+    Policy,
+    State,
+)
+from core.messages import Message, Topic
+
+TRANSITIONS: Final[Mapping[State, Mapping[type[ev.Event], State]]] = {
+    State.QUEUED: {
+        ev.Claimed: State.PROCESSING,
+        ev.Poisoned: State.FAILED,
+        ev.Cancelled: State.CANCELLED,
+        ev.Woken: State.QUEUED,
+    },
+    State.PROCESSING: {
+        ev.Claimed: State.PROCESSING,
+        ev.Poisoned: State.FAILED,
+        ev.Renewed: State.PROCESSING,
+        ev.Released: State.QUEUED,
+        ev.Retried: State.QUEUED,
+        ev.Failed: State.FAILED,
+        ev.Encoded: State.STORING,
+        ev.Woken: State.PROCESSING,
+    },
+    State.STORING: {
+        ev.Claimed: State.STORING,
+        ev.Poisoned: State.STORE_FAILED,
+        ev.Renewed: State.STORING,
+        ev.Released: State.STORING,
+        ev.Delivered: State.STORED,
+        ev.DeliveryDeferred: State.STORING,
+        ev.DeliveryRefused: State.STORE_FAILED,
+        ev.Redelivered: State.STORING,
+        ev.Confirmed: State.COMPLETED,
+        ev.Woken: State.STORING,
+    },
+    State.STORED: {
+        ev.Confirmed: State.COMPLETED,
+        ev.Redelivered: State.STORING,
+        ev.Woken: State.EXPIRED,
+    },
+    State.STORE_FAILED: {
+        ev.Confirmed: State.COMPLETED,
+        ev.Redelivered: State.STORING,
+        ev.Woken: State.EXPIRED,
+    },
+    # The callback may still be open when the confirmation comes: what its worker reports
+    # afterwards changes nothing.
+    State.COMPLETED: {
+        ev.Confirmed: State.COMPLETED,
+        ev.Delivered: State.COMPLETED,
+        ev.DeliveryDeferred: State.COMPLETED,
+        ev.DeliveryRefused: State.COMPLETED,
+        ev.Released: State.COMPLETED,
+        ev.Woken: State.COMPLETED,
+        ev.Cleaned: State.COMPLETED,
+    },
+    State.FAILED: {ev.Woken: State.FAILED, ev.Cleaned: State.FAILED},
+    State.CANCELLED: {ev.Woken: State.CANCELLED, ev.Cleaned: State.CANCELLED},
+    State.EXPIRED: {ev.Woken: State.EXPIRED, ev.Cleaned: State.EXPIRED},
+}
+"""Which event leads where. An event that a state does not name cannot happen in it."""
+
+Step = tuple[Mapping[str, Any], tuple[ev.Effect, ...]]
+"""Fields that change, and what must be done."""
+
+_NO_LEASE: Final[Mapping[str, Any]] = {"lease_until": None, "claims": 0}
+_UNRECORDED: Final = (ev.Renewed, ev.Woken)
+"""Events that enter the history only when they change the state: they come by the thousand."""
+
+
+def advance(
+    job: Job, event: ev.Event, now: float, policy: Policy
+) -> tuple[Job, tuple[ev.Effect, ...]]:
+    """Return the job after `event` at `now`, and what must be done.
+
+    Raises LeaseLost, LeaseHeld, NotDue, NotReady, Gone, ChecksumMismatch, or InvalidTransition
+    for an event that has no place in the job's state. Pure: the same arguments, the same result.
+    """
+    if _is_void(job, event, now):
+        return job, ()
+    _guard(job, event, now)
+    target = TRANSITIONS[job.state].get(type(event))
+    if target is None:
+        raise InvalidTransition(f"a job that is {job.state} knows no {type(event).__name__}")
+    fields, effects = _step(job, event, now, policy)
+    if target is job.state and not fields and not effects:
+        return job, ()
+    after = replace(job, state=target, updated_at=now, **fields)
+    if target is job.state and isinstance(event, _UNRECORDED):
+        return after, effects
+    return replace(after, history=_history(job, event, now, target)), effects
+
+
+def next_claim(job: Job) -> ev.Claimed | ev.Poisoned:
+    """Return the event with which a worker takes the job, or gives it up as poison."""
+    if job.claims < limits.CLAIMS_MAX:
+        return ev.Claimed()
+    reason = f"{job.claims} workers in a row were lost while they held this step"
+    return ev.Poisoned(failure=Failure(code="worker_lost", reason=reason))
+
+
+def message_of(job: Job) -> Message:
+    """Return the message that asks for the job's next step."""
+    topic = Topic.DELIVER if job.state is State.STORING else Topic.TRANSCODE
+    return Message(topic=topic, job_id=job.job_id, run=job.run)
+
+
+def _is_void(job: Job, event: ev.Event, now: float) -> bool:
+    match event:
+        case ev.Cleaned():
+            return event.run != job.run or job.cleaned
+        case ev.Woken():
+            return now < job.wake_at
+        case _:
+            return False
+
+
+def _guard(job: Job, event: ev.Event, now: float) -> None:
+    match event:
+        case ev.Claimed() | ev.Poisoned():
+            _guard_claim(job, now)
+        case ev.Confirmed():
+            _guard_confirm(job, event)
+        case ev.Redelivered() | ev.Cancelled() | ev.Woken() | ev.Cleaned():
+            pass
+        case _:
+            _guard_fence(job, event)
+
+
+def _guard_claim(job: Job, now: float) -> None:
+    if job.lease_until is not None and job.lease_until > now:
+        raise LeaseHeld(f"fence {job.fence} holds the job for {job.lease_until - now:.1f} s more")
+    if job.state in UNFINISHED and job.due_at > now:
+        raise NotDue(f"the next step is due in {job.due_at - now:.1f} s", due_at=job.due_at)
+
+
+def _guard_confirm(job: Job, event: ev.Confirmed) -> None:
+    if job.state is State.EXPIRED:
+        raise Gone("the job was not confirmed in time and its files were removed; send it again")
+    if ev.Confirmed not in TRANSITIONS[job.state] or job.output is None:
+        raise NotReady(f"the job is {job.state} and has no output to confirm")
+    if event.sha256 is not None and event.sha256.lower() != job.output.sha256:
+        raise ChecksumMismatch(
+            f"the stored result has sha256 {job.output.sha256}; nothing was deleted"
+        )
+
+
+def _guard_fence(job: Job, event: ev.Fenced) -> None:
+    held = event.fence == job.fence and job.lease_until is not None
+    if not held or type(event) not in TRANSITIONS[job.state]:
+        raise LeaseLost(
+            f"fence {event.fence} may not commit: the job is {job.state} under fence {job.fence}"
+        )
+
+
+def _step(job: Job, event: ev.Event, now: float, policy: Policy) -> Step:  # noqa: C901, PLR0911, PLR0912 - a flat table of cases
+    """Dispatch to the one place that knows what `event` changes."""
+    match event:
+        case ev.Claimed():
+            return _claimed(job, now, policy)
+        case ev.Renewed():
+            return _renewed(job, event, now, policy)
+        case ev.Released():
+            return _released(job, now, policy)
+        case ev.Encoded():
+            return _encoded(job, event, now, policy)
+        case ev.Retried():
+            fields = {"retries": job.retries + 1, "failure": event.failure, "progress": 0}
+            return _wait(job, State.QUEUED, now, event.delay_s, policy, fields)
+        case ev.DeliveryDeferred():
+            return _deferred(job, event, now, policy)
+        case ev.Redelivered():
+            fields = {"delivery": DeliveryLog(since=now), "failure": None, "claims": 0}
+            return _wait(job, State.STORING, now, 0.0, policy, fields, keep_lease=True)
+        case ev.Failed() | ev.Poisoned() | ev.DeliveryRefused():
+            return _gave_up(job, event, now, policy)
+        case ev.Delivered():
+            return _delivered(job, now, policy)
+        case ev.Confirmed() | ev.Cancelled():
+            return _discard(job, now, policy)
+        case ev.Woken():
+            return _woken(job, now, policy)
+        case ev.Cleaned():
+            return {"cleaned": True, "wake_at": now + policy.keep_record_s}, ()
+        case _:
+            assert_never(event)
+
+
+def _claimed(job: Job, now: float, policy: Policy) -> Step:
+    fields: dict[str, Any] = {
+        "fence": job.fence + 1,
+        "claims": job.claims + 1,
+        "lease_until": now + policy.lease_s,
+        "wake_at": now + policy.lease_s,
+    }
+    if job.state is not State.STORING:
+        fields["progress"] = 0
+    elif job.delivery is not None:
+        fields["delivery"] = replace(job.delivery, attempts=job.delivery.attempts + 1)
+    return fields, ()
+
+
+def _renewed(job: Job, event: ev.Renewed, now: float, policy: Policy) -> Step:
+    progress = job.progress if event.progress is None else min(max(event.progress, 0), 100)
+    until = now + policy.lease_s
+    return {"lease_until": until, "wake_at": until, "progress": progress}, ()
+
+
+def _released(job: Job, now: float, policy: Policy) -> Step:
+    if job.state is State.COMPLETED:
+        return {}, ()
+    claims = {"claims": max(job.claims - 1, 0)}
+    if job.state is State.STORING:
+        return _wait(job, State.STORING, now, 0.0, policy, claims)
+    return _wait(job, State.QUEUED, now, 0.0, policy, {**claims, "progress": 0})
+
+
+def _encoded(job: Job, event: ev.Encoded, now: float, policy: Policy) -> Step:
+    fields = {
+        "source": replace(job.source, media=event.source_media),
+        "output": event.output,
+        "warnings": event.warnings[: limits.WARNINGS_MAX],
+        "delivery": DeliveryLog(since=now),
+        "failure": None,
+        "retries": 0,
+        "progress": 100,
+    }
+    return _wait(job, State.STORING, now, 0.0, policy, fields)
+
+
+def _deferred(job: Job, event: ev.DeliveryDeferred, now: float, policy: Policy) -> Step:
+    if job.state is State.COMPLETED:
+        return {}, ()
+    return _wait(
+        job, State.STORING, now, event.delay_s, policy, {"delivery": _outcome(job, event.outcome)}
+    )
+
+
+def _delivered(job: Job, now: float, policy: Policy) -> Step:
+    fields = {**_NO_LEASE, "delivery": _outcome(job, "answered 200")}
+    if job.state is State.STORING:
+        fields["wake_at"] = now + policy.confirm_ttl_s
+    return fields, ()
+
+
+def _gave_up(
+    job: Job, event: ev.Failed | ev.Poisoned | ev.DeliveryRefused, now: float, policy: Policy
+) -> Step:
+    if job.state is State.COMPLETED:
+        return {}, ()
+    fields = {**_NO_LEASE, "failure": event.failure, "wake_at": now + policy.confirm_ttl_s}
+    if job.delivery is not None:
+        fields["delivery"] = _outcome(job, event.failure.reason)
+    if isinstance(event, ev.Poisoned):
+        fields["fence"] = job.fence + 1
+    return fields, ()
+
+
+def _discard(job: Job, now: float, policy: Policy) -> Step:
+    if job.cleaned:
+        return {}, ()
+    fields = {"failure": None, "wake_at": now + policy.republish_after_s}
+    return fields, (ev.Discard(job_id=job.job_id, run=job.run),)
+
+
+def _woken(job: Job, now: float, policy: Policy) -> Step:
+    if job.state in UNFINISHED:
+        fields = {"wake_at": now + _patience(job, now, policy)}
+        return fields, (ev.Publish(message=message_of(job)),)
+    if job.cleaned:
+        return {}, (ev.Forget(job_id=job.job_id, run=job.run),)
+    fields = {"wake_at": now + policy.republish_after_s}
+    return fields, (ev.Discard(job_id=job.job_id, run=job.run),)
+
+
+def _wait(
+    job: Job,
+    state: State,
+    now: float,
+    delay_s: float,
+    policy: Policy,
+    fields: Mapping[str, Any],
+    *,
+    keep_lease: bool = False,
+) -> Step:
+    """Make the step of `state` due in `delay_s` and publish its message."""
+    due_at = now + delay_s
+    waiting = {"due_at": due_at, "wake_at": due_at + policy.republish_after_s}
+    lease = {} if keep_lease else _NO_LEASE
+    message = message_of(replace(job, state=state))
+    return {**lease, **waiting, **fields}, (ev.Publish(message=message, delay_s=delay_s),)
+
+
+def _patience(job: Job, now: float, policy: Policy) -> float:
+    """Return the seconds until the message of a waiting job is published once more.
+
+    They grow with the time waited, so that a long backlog is not rewritten every minute.
+    """
+    since = job.due_at if job.lease_until is None else job.lease_until
+    waited = min(now - since, limits.REPUBLISH_MAX_S)
+    return max(policy.republish_after_s, waited)
+
+
+def _outcome(job: Job, outcome: str) -> DeliveryLog | None:
+    if job.delivery is None:
+        return None
+    return replace(job.delivery, last_outcome=outcome[: limits.REASON_CHARS_MAX])
+
+
+def _history(job: Job, event: ev.Event, now: float, state: State) -> tuple[Change, ...]:
+    """Append one line; past the bound the first line and the newest ones stay."""
+    line = Change(at=now, event=type(event).__name__, state=state, note=_note(event))
+    if len(job.history) < limits.HISTORY_MAX:
+        return (*job.history, line)
+    return (job.history[0], *job.history[2 - limits.HISTORY_MAX :], line)
+
+
+def _note(event: ev.Event) -> str | None:
+    match event:
+        case ev.Retried() | ev.Failed() | ev.Poisoned() | ev.DeliveryRefused():
+            return f"{event.failure.code}: {event.failure.reason}"[: limits.REASON_CHARS_MAX]
+        case ev.DeliveryDeferred():
+            return f"{event.outcome}; next in {event.delay_s:.0f} s"[: limits.REASON_CHARS_MAX]
+        case ev.Encoded():
+            return event.output.action
+        case _:
+            return None

@@ -1,0 +1,1 @@
+"""What the clock and the platform set off: the sweep."""

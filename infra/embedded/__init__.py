@@ -1,0 +1,1 @@
+"""Everything on one machine: folders for objects, SQLite for jobs and messages."""

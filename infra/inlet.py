@@ -1,0 +1,142 @@
+"""A request's body on its way in: bounded in time, and what is refused is dropped politely."""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from gunicorn.http.errors import ParseException
+
+from core import limits
+from core.errors import TruncatedUpload
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from _typeshed.wsgi import WSGIEnvironment
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Inlet(io.RawIOBase):
+    """Stands in for `wsgi.input`.
+
+    It answers `Expect: 100-continue` with the first read, so that a request refused before is
+    refused without its body; it gives up on a client that stops sending; and it never reads
+    past the announced length. What breaks off raises TruncatedUpload or ends early: the reader
+    compares the bytes with the announced length.
+    """
+
+    def __init__(self, environ: WSGIEnvironment) -> None:
+        super().__init__()
+        self._stream = environ["wsgi.input"]
+        self._socket = _plain_socket(environ)
+        self._left = _announced(environ)
+        self._expects = environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Fill `buffer` as far as there are bytes; return how many."""
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return `size` bytes, fewer only at the end, all for -1. Raises TruncatedUpload."""
+        if size < 0:
+            return self.readall()
+        wanted = size
+        if self._left is not None:
+            wanted = min(wanted, self._left)
+        if wanted == 0:
+            return b""
+        data = self._read(wanted)
+        if self._left is not None:
+            self._left -= len(data)
+        if len(data) < wanted:
+            self._left = 0
+        return data
+
+    def drain(self) -> None:
+        """Drop the rest of a body, after the answer is sent, so that the client gets to see it.
+
+        At most `limits.DRAIN_BYTES_MAX` bytes and `limits.DRAIN_S_MAX` seconds. The connection
+        is closed for writing first, which tells the client that it ends here.
+        """
+        small = self._left is not None and self._left <= limits.SMALL_BODY_BYTES
+        if self._left == 0 or (small and not self._expects):
+            return
+        with suppress(OSError, ParseException, TruncatedUpload):
+            if self._socket is None:
+                self._drop_stream()
+            else:
+                self._socket.shutdown(socket.SHUT_WR)
+                _drop(self._socket)
+
+    def _read(self, wanted: int) -> bytes:
+        try:
+            self._prepare()
+            data: bytes = self._stream.read(wanted)
+        except (OSError, ParseException) as error:
+            self._left = 0
+            raise TruncatedUpload(
+                f"the body broke off or stood still for {limits.UPLOAD_STALL_S:.0f} s; "
+                "send it again"
+            ) from error
+        return data
+
+    def _prepare(self) -> None:
+        if self._socket is None:
+            return
+        self._socket.settimeout(limits.UPLOAD_STALL_S)
+        if self._expects:
+            self._expects = False
+            self._socket.sendall(_CONTINUE)
+
+    def _drop_stream(self) -> None:
+        deadline = time.monotonic() + limits.DRAIN_S_MAX
+        for _ in range(limits.DRAIN_BYTES_MAX // limits.CHUNK_BYTES):
+            if time.monotonic() > deadline or not self.read(limits.CHUNK_BYTES):
+                return
+
+
+def leave_continue_to_app(_worker: object, request: Any) -> None:
+    """Keep gunicorn from answering `Expect: 100-continue` before the key was looked at.
+
+    To be set as gunicorn's `pre_request` hook. Without it the interim answer is sent twice,
+    which HTTP allows.
+    """
+    request._expected_100_continue = False  # noqa: SLF001 - gunicorn has no setting for it
+
+
+def _drop(connection: socket.socket) -> None:
+    deadline = time.monotonic() + limits.DRAIN_S_MAX
+    left = limits.DRAIN_BYTES_MAX
+    while left > 0 and (left_s := deadline - time.monotonic()) > 0:
+        connection.settimeout(left_s)
+        data = connection.recv(limits.CHUNK_BYTES)
+        if not data:
+            return
+        left -= len(data)
+
+
+def _announced(environ: WSGIEnvironment) -> int | None:
+    """Return the bytes to come, or None for a chunked body, which the server ends itself."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isascii() and length.isdigit():
+        return int(length)
+    chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+    return None if chunked and environ.get("wsgi.input_terminated") else 0
+
+
+def _plain_socket(environ: WSGIEnvironment) -> socket.socket | None:
+    """Return the connection, where gunicorn shows it and it carries nothing but this request."""
+    connection = environ.get("gunicorn.socket")
+    plain = type(connection) is socket.socket
+    return connection if plain and environ["SERVER_PROTOCOL"].startswith("HTTP/1") else None

@@ -1,0 +1,156 @@
+"""The courier: carries a result to the LMS's store webhook."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+import time
+from collections.abc import Sequence
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from requests_toolbelt import MultipartEncoder
+
+from core.delivery import ACCEPTED, Answered, Outcome, Parcel, Unanswered
+from core.errors import Unavailable
+from core.ports import ObjectReader
+from infra.http_call import CallFailed, HttpCall, TimeLimits, read_target, trusting_context
+from infra.signing import delivery_headers, signer
+
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
+
+
+class WebhookCourier:
+    """Posts results to one URL, signed with each of `secrets`, the newest first.
+
+    Secrets are read as `infra.signing.signer` says. `connect_timeout_s` bounds connecting,
+    `answer_timeout_s` each pause in which the LMS takes no bytes and the wait for its answer,
+    `total_timeout_s` the whole attempt. Raises ValueError for a URL or secret of a wrong form.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        secrets: Sequence[str],
+        connect_timeout_s: float,
+        answer_timeout_s: float,
+        total_timeout_s: float,
+    ) -> None:
+        self._target = read_target(url)
+        self._signers = [signer(secret) for secret in secrets]
+        if not self._signers:
+            raise ValueError("a delivery needs at least one secret to be signed with")
+        self._times = TimeLimits(
+            connect_s=connect_timeout_s, answer_s=answer_timeout_s, total_s=total_timeout_s
+        )
+        self._context = trusting_context()
+        self._agent = f"Lectern/{_version()}"
+
+    def __repr__(self) -> str:
+        """Show where parcels go, without secrets, credentials or the URL's query."""
+        return f"WebhookCourier({self._target!r})"
+
+    def send(self, parcel: Parcel, body: ObjectReader) -> Outcome:
+        """POST `parcel` with the bytes of `body` and return what came of it.
+
+        What the network and the LMS do becomes the outcome. What `body` raises is raised, and
+        Unavailable when it ends early or has another size than the parcel says.
+        """
+        form = _form(parcel, body)
+        headers = {
+            **delivery_headers(self._signers, parcel),
+            "Content-Type": form.content_type,
+            "Content-Length": str(form.len),
+            "User-Agent": self._agent,
+        }
+        with contextlib.closing(HttpCall(self._target, self._times, self._context)) as call:
+            try:
+                call.connect()
+                whole = call.upload(headers, form)
+                return _outcome(call, whole=whole)
+            except CallFailed as failed:
+                return Unanswered(reason=failed.reason)
+            except _SourceFailed as failed:
+                raise failed.error from None
+
+
+class _SourceFailed(Exception):
+    """Keeps a failure of our own store apart from those of the network."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__("the object could not be read")
+        self.error = error
+
+
+class _Source:
+    """A stored object as requests-toolbelt wants a file: `len` is what is left of it."""
+
+    def __init__(self, body: ObjectReader) -> None:
+        self.len = body.size
+        self._body = body
+
+    def read(self, count: int = -1) -> bytes:
+        """Return at most `count` bytes; raises _SourceFailed."""
+        try:
+            data = self._body.read(self.len if count < 0 else min(count, self.len))
+        except Exception as error:
+            raise _SourceFailed(error) from error
+        if not data and self.len:
+            raise _SourceFailed(Unavailable(f"the stored object lacks its last {self.len} bytes"))
+        self.len -= len(data)
+        return data
+
+
+def _form(parcel: Parcel, body: ObjectReader) -> MultipartEncoder:
+    if body.size != parcel.file_size:
+        raise Unavailable(f"the stored object has {body.size} bytes instead of {parcel.file_size}")
+    return MultipartEncoder(
+        [
+            ("video_id", parcel.video_id),
+            ("organization_id", parcel.organization_id),
+            ("file", (parcel.file_name, _Source(body), "video/mp4")),
+        ]
+    )
+
+
+def _outcome(call: HttpCall, *, whole: bool) -> Outcome:
+    response = call.answer()
+    if response.status == ACCEPTED and not whole:
+        return Unanswered(reason="answered 200 before the whole file was sent")
+    outcome = Answered(status=response.status, retry_after_s=_retry_after_s(response))
+    call.drain(response)
+    return outcome
+
+
+def _retry_after_s(response: http.client.HTTPResponse) -> float | None:
+    """Return `Retry-After` in seconds from now; both forms of RFC 9110, 10.2.3.
+
+    A date is held against the answer's own `Date`, so that the LMS's clock may be wrong.
+    """
+    value = (response.getheader("Retry-After") or "").strip()
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    until = _epoch_s(value)
+    if until is None:
+        return None
+    now = _epoch_s(response.getheader("Date") or "")
+    return max(0.0, until - (time.time() if now is None else now))
+
+
+def _epoch_s(http_date: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(http_date)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def _version() -> str:
+    try:
+        return version("lectern")
+    except PackageNotFoundError:
+        return "unknown"

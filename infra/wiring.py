@@ -1,0 +1,168 @@
+"""The one place where settings become objects that work together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from core import limits
+from core.keys import KeyRing
+from core.ledger import Ledger
+from core.messages import Topic
+from core.ports import (
+    Checks,
+    Clock,
+    Courier,
+    EventLog,
+    JobStore,
+    MessageBus,
+    ObjectStore,
+)
+from infra import ffmpeg
+from infra.clock import SystemClock
+from infra.embedded import secrets
+from infra.embedded.bus import SqliteBus
+from infra.embedded.jobs import SqliteJobStore
+from infra.embedded.objects import FolderObjectStore
+from infra.logging import StructuredLog
+from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What the services are given. `scratch` is the folder for the private folders of jobs."""
+
+    settings: Settings
+    ledger: Ledger
+    keys: KeyRing
+    checks: Checks
+    log: EventLog
+    scratch: Path
+
+
+def connect(settings: Settings) -> Wiring:
+    """Return everything that the chosen backend needs, ready for use."""
+    log = StructuredLog()
+    clock = SystemClock()
+    backend = _BACKENDS[settings.lectern_backend](settings, clock)
+    ledger = Ledger(
+        jobs=backend.jobs,
+        bus=backend.bus,
+        objects=backend.objects,
+        clock=clock,
+        log=log,
+        policy=settings.policy,
+    )
+    return Wiring(
+        settings=settings,
+        ledger=ledger,
+        keys=KeyRing(service_keys(settings)),
+        checks=_checks(settings, ledger),
+        log=log,
+        scratch=settings.lectern_data_dir / "scratch",
+    )
+
+
+def service_keys(settings: Settings) -> tuple[str, ...]:
+    """Return the keys that callers may present; without a setting, the generated one."""
+    return _plain(settings.internal_service_key) or (
+        secrets.service_key(settings.lectern_data_dir),
+    )
+
+
+def webhook_secrets(settings: Settings) -> tuple[str, ...]:
+    """Return the secrets that deliveries are signed with; without a setting, the generated one."""
+    return _plain(settings.webhook_secret) or (secrets.webhook_secret(settings.lectern_data_dir),)
+
+
+def courier(settings: Settings) -> Courier:
+    """Return what carries results to the LMS."""
+    from infra.webhook import WebhookCourier  # noqa: PLC0415 - the receiver must stay small
+
+    return WebhookCourier(
+        url=settings.lms_store_url,
+        secrets=webhook_secrets(settings),
+        connect_timeout_s=min(limits.CONNECT_TIMEOUT_S, settings.store_timeout_s),
+        answer_timeout_s=settings.store_timeout_s,
+        total_timeout_s=settings.store_timeout_s,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Backend:
+    jobs: JobStore
+    bus: MessageBus
+    objects: ObjectStore
+
+
+def _embedded(settings: Settings, clock: Clock) -> _Backend:
+    folder = settings.lectern_data_dir
+    return _Backend(
+        jobs=SqliteJobStore(folder / "jobs.db"),
+        bus=SqliteBus(folder / "bus.db", clock=clock),
+        objects=FolderObjectStore(folder, clock=clock, reserve_bytes=settings.min_free_bytes),
+    )
+
+
+def _gcp(settings: Settings, clock: Clock) -> _Backend:
+    """Connect to Google Cloud; to be called after any fork, which gRPC does not survive."""
+    from infra.gcp import bus, clients, jobs, objects  # noqa: PLC0415 - only where installed
+
+    project = settings.google_cloud_project
+    records = jobs.FirestoreJobStore(
+        clients.firestore_client(project, settings.firestore_database), settings.firestore_jobs
+    )
+    return _Backend(
+        jobs=records,
+        bus=bus.PubSubBus(
+            clients.publisher_client(),
+            clients.subscriber_client(),
+            bus.Names(project=project, prefix=settings.pubsub_prefix),
+            clock=clock,
+            backlog=bus.waiting_jobs(records),
+        ),
+        objects=objects.CloudObjectStore(clients.storage_client(project), settings.lectern_bucket),
+    )
+
+
+_BACKENDS: Final[Mapping[str, Callable[[Settings, Clock], _Backend]]] = {
+    "embedded": _embedded,
+    "gcp": _gcp,
+}
+
+
+def _plain(values: Iterable[SecretStr]) -> tuple[str, ...]:
+    return tuple(value.get_secret_value() for value in values)
+
+
+def _checks(settings: Settings, ledger: Ledger) -> Checks:
+    return {
+        "store": partial(_check_store, ledger),
+        "jobs": partial(_check_jobs, ledger),
+        "bus": partial(_check_bus, ledger),
+        "ffmpeg": partial(_check_ffmpeg, settings),
+    }
+
+
+def _check_store(ledger: Ledger) -> None:
+    """Write a few bytes and drop them: a full or read-only disk shows here."""
+    with ledger.objects.create("ready/check", expected_bytes=limits.CHUNK_BYTES) as writer:
+        writer.write(b"ready")
+
+
+def _check_jobs(ledger: Ledger) -> None:
+    ledger.jobs.counts()
+
+
+def _check_bus(ledger: Ledger) -> None:
+    ledger.bus.depth(Topic.TRANSCODE)
+
+
+def _check_ffmpeg(settings: Settings) -> None:
+    ffmpeg.find(settings.lectern_ffmpeg)

@@ -1,0 +1,217 @@
+"""The command line. Each command imports what it needs, so that each process stays small."""
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from core.job import State
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+    from infra.wiring import Wiring
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lectern")
+def main() -> None:
+    """Compress lecture recordings: as a service with a three-step handshake, or by hand.
+
+    Settings come from the environment; the README lists them.
+    """
+
+
+@main.command()
+def up() -> None:
+    """Run the whole service on this machine until Ctrl-C."""
+    from lectern import up as service
+
+    settings = _settings()
+    with _told():
+        service.up(settings)
+
+
+@main.command()
+@click.argument(
+    "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+def demo(file: Path | None) -> None:
+    """Show the handshake with a lecture (or FILE): service, LMS, progress, result."""
+    from lectern import demo as show
+
+    sys.exit(show.run(file))
+
+
+@main.command()
+@click.option("--port", type=int, help="Where to listen (default: where the service delivers).")
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("var/lms"),
+              show_default=True, help="Where received lectures are stored.")  # fmt: skip
+@click.option("--confirm/--no-confirm", default=True, help="Confirm each lecture once it is safe.")
+def lms(port: int | None, folder: Path, confirm: bool) -> None:  # noqa: FBT001 - click's flag
+    """Run a small LMS that stores and confirms, as an example and to try things out."""
+    from lectern import lms as example
+
+    settings = _settings()
+    with _told():
+        example.run(settings, port=port, folder=folder, confirm=confirm)
+
+
+@main.command()
+@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+              help="Where the result goes (default: SOURCE with .720p.mp4).")  # fmt: skip
+@click.option("-f", "--force", is_flag=True, help="Replace the output if it exists.")
+def compress(source: Path, output: Path | None, force: bool) -> None:  # noqa: FBT001 - click's flag
+    """Make one recording small, without any server."""
+    from lectern import compress as by_hand
+
+    settings = _settings()
+    with _told():
+        by_hand.run(settings, source, output, force=force)
+
+
+@main.command()
+def doctor() -> None:
+    """Tell what is installed, what is missing, and how to get it."""
+    from lectern import doctor as examination
+
+    sys.exit(examination.run(_settings()))
+
+
+@main.command()
+@click.option("--state", type=click.Choice(State, case_sensitive=False), help="Only these.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def jobs(state: State | None, limit: int, as_json: bool) -> None:  # noqa: FBT001 - click's flag
+    """List the newest jobs."""
+    from core.views import status
+    from lectern import show
+
+    with _told():
+        found = _connect().ledger.jobs.recent(limit=limit, state=state)
+    if as_json:
+        for job in found:
+            print(json.dumps(status(job)))
+    else:
+        show.job_list(found)
+
+
+@main.command()
+@click.argument("job_id")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, like GET /status.")
+def job(job_id: str, as_json: bool) -> None:  # noqa: FBT001 - click's flag
+    """Show one job: state, history, sizes, errors."""
+    from core.views import status
+    from lectern import show
+
+    with _told():
+        found = _connect().ledger.read(job_id)
+    if as_json:
+        print(json.dumps(status(found), indent=2))
+    else:
+        show.one_job(found)
+
+
+@main.command()
+@click.argument("job_id")
+def redeliver(job_id: str) -> None:
+    """Send a job's result to the LMS again, now."""
+    from core.events import Redelivered
+
+    with _told():
+        after = _connect().ledger.apply(job_id, Redelivered())
+    print(f"{job_id} is {after.state}; the running service makes the next attempt at once.")
+
+
+@main.command()
+def sweep() -> None:
+    """Requeue what stalled, expire what nobody confirmed, remove orphans."""
+    from functions.main import sweep as once
+
+    with _told():
+        done = once(_connect())
+    print(f"{done.jobs} jobs looked at; removed: {done.orphans} orphans, {done.partials} "
+          f"unfinished uploads, {done.folders} folders of lost workers.")  # fmt: skip
+
+
+@main.command(hidden=True)
+@click.argument("role", type=click.Choice(["http", "transcode", "deliver", "clock"]))
+@click.option("--handle", type=int, help="File handle of the listening socket.")
+@click.option("--lifeline", type=int, help="File handle that closes when the parent ends.")
+def run(role: str, handle: int | None, lifeline: int | None) -> None:
+    """Run one process of the tree that `up` supervises."""
+    from lectern import lifeline as parent
+
+    if lifeline is not None:
+        parent.watch(lifeline)
+    _run_role(role, _connect(), handle)
+
+
+def _run_role(role: str, parts: Wiring, handle: int | None) -> None:
+    if role == "http":
+        from lectern.server import serve
+
+        if handle is None:
+            raise click.UsageError("http needs --handle")
+        serve(parts, handle=handle)
+        return
+    from transcoder.stopping import StopSignal
+
+    stop = StopSignal()
+    stop.install()
+    if role == "clock":
+        from functions.main import run_clock
+
+        run_clock(parts, stop)
+        return
+    from core.messages import Topic
+    from transcoder.main import run as work
+
+    work(parts, Topic(role), stop)
+
+
+def _settings() -> Settings:
+    from infra import settings
+    from infra.logging import configure
+
+    try:
+        loaded = settings.load()
+    except settings.SettingsError as error:
+        _give_up(str(error))
+    configure(style=loaded.log_format, level=loaded.log_level)
+    return loaded
+
+
+def _connect() -> Wiring:
+    from infra import wiring
+
+    return wiring.connect(_settings())
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn foreseen errors into one line on stderr and exit status 1."""
+    from core.errors import LecternError
+    from infra.ffmpeg import FfmpegMissing
+    from infra.settings import SettingsError
+
+    try:
+        yield
+    except LecternError as error:
+        _give_up(f"{error.code}: {error.detail}")
+    except (SettingsError, FfmpegMissing, ValueError) as error:
+        _give_up(str(error))
+    except OSError as error:
+        _give_up(f"{error.filename or 'the disk'}: {error.strerror}")
+
+
+def _give_up(message: str) -> NoReturn:
+    click.echo(f"lectern: {message}", err=True)
+    sys.exit(1)

@@ -1,0 +1,58 @@
+"""`lectern lms`: the example LMS as a process of its own, for a newcomer to watch."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from core import limits
+from infra import wiring
+from infra.settings import EXAMPLE_LMS_PORT, Settings
+from lectern.client import LecternClient, LecternRefused, LecternUnreachable
+from lectern.example_lms import Delivery, ExampleLms
+from lectern.show import size
+from lectern.up import ADDRESS_FILE
+from transcoder.stopping import StopSignal
+
+
+def run(settings: Settings, *, port: int | None, folder: Path, confirm: bool) -> None:
+    """Take deliveries until SIGINT or SIGTERM."""
+    stop = StopSignal()
+    stop.install()
+
+    def confirm_stored(video_id: str, sha256: str) -> None:
+        key = wiring.service_keys(settings)[0]
+        try:
+            with LecternClient(_service_url(settings), key) as client:
+                client.confirm(video_id, sha256=sha256)
+        except (LecternRefused, LecternUnreachable) as error:
+            print(f"could not confirm {video_id}: {error}", flush=True)
+        else:
+            print(f"confirmed {video_id}", flush=True)
+
+    lms = ExampleLms(
+        secret=wiring.webhook_secrets(settings)[0],
+        folder=folder,
+        confirm=confirm_stored if confirm else None,
+        on_stored=_print_delivery,
+        port=EXAMPLE_LMS_PORT if port is None else port,
+    )
+    with lms:
+        print(f"An example LMS takes deliveries at {lms.url} and stores them in {folder}/.")
+        if not confirm:
+            print("It does not confirm; do that yourself: see step 3 of the curl lines.")
+        while not stop():
+            time.sleep(limits.POLL_S)
+
+
+def _print_delivery(delivery: Delivery) -> None:
+    print(f"stored {delivery.video_id}: {size(delivery.size)}, signature and digest are right",
+          flush=True)  # fmt: skip
+
+
+def _service_url(settings: Settings) -> str:
+    """Return the URL of the service on this data folder, or where it would be by its settings."""
+    try:
+        return (settings.lectern_data_dir / ADDRESS_FILE).read_text()
+    except FileNotFoundError:
+        return f"http://127.0.0.1:{settings.port}"

@@ -1,0 +1,1 @@
+"""The front door: takes recordings in, tells how they are."""

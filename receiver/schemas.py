@@ -1,0 +1,140 @@
+"""The schemas of the API's description (JSON Schema 2020-12)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from core import limits
+from core.job import State
+
+Node = Mapping[str, object]
+
+_TIME: Final[Node] = {"type": "string", "format": "date-time"}
+_COUNT: Final[Node] = {"type": "integer", "minimum": 0}
+_SECONDS: Final[Node] = {"type": "number", "minimum": 0}
+_TEXT: Final[Node] = {"type": "string"}
+_ID_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9._~:@+=-]*$"
+
+
+def reference(name: str) -> Node:
+    """Return a reference to the schema `name`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def all_schemas() -> Node:
+    """Return every schema by its name."""
+    states = [state.value for state in State]
+    return {
+        "Id": {**_TEXT, "pattern": _ID_PATTERN, "maxLength": limits.ID_CHARS_MAX},
+        "Sha256": {**_TEXT, "pattern": "^[0-9a-fA-F]{64}$"},
+        "State": {"type": "string", "enum": states},
+        "Queued": _answer(State.QUEUED),
+        "Completed": _answer(State.COMPLETED),
+        "Job": _job(),
+        "Source": _object(_file(), optional=_media()),
+        "Output": _output(),
+        "Delivery": _delivery(),
+        "Failure": _object({"code": _TEXT, "reason": _TEXT}),
+        "Change": _object(
+            {"at": _TIME, "event": _TEXT, "state": reference("State"), "note": _nullable(_TEXT)}
+        ),
+        "Health": _object({"status": {"const": "ok"}}),
+        "Readiness": _readiness(),
+        "Problem": _problem(),
+    }
+
+
+def _job() -> Node:
+    return _object(
+        {
+            "video_id": reference("Id"),
+            "organization_id": reference("Id"),
+            "state": reference("State"),
+            "progress": {"type": "integer", "minimum": 0, "maximum": 100},
+            "created_at": _TIME,
+            "updated_at": _TIME,
+            "source": reference("Source"),
+            "output": _nullable(reference("Output")),
+            "delivery": _nullable(reference("Delivery")),
+            "failure": _nullable(reference("Failure")),
+            "warnings": {"type": "array", "items": _TEXT},
+            "history": {"type": "array", "items": reference("Change")},
+        }
+    )
+
+
+def _output() -> Node:
+    return _object(
+        {
+            **{name: kind for name, kind in _file().items() if name != "container"},
+            **_media(),
+            "action": {"type": "string", "enum": ["encoded", "remuxed"]},
+            "saved_percent": {"type": "number"},
+            "work_s": _SECONDS,
+        }
+    )
+
+
+def _delivery() -> Node:
+    return _object(
+        {
+            "delivery_id": {**_TEXT, "description": "The `webhook-id` of every attempt."},
+            "attempts": _COUNT,
+            "last_outcome": _nullable(_TEXT),
+            "next_attempt_at": _nullable(_TIME),
+        }
+    )
+
+
+def _readiness() -> Node:
+    check = _object({"ok": {"type": "boolean"}}, optional={"reason": _TEXT})
+    return _object(
+        {
+            "status": {"enum": ["ready", "not_ready"]},
+            "checks": {"type": "object", "additionalProperties": check},
+        }
+    )
+
+
+def _problem() -> Node:
+    return _object(
+        {
+            "type": {"type": "string", "format": "uri"},
+            "title": _TEXT,
+            "status": {"type": "integer"},
+            "code": {**_TEXT, "description": "Stable; what a program should look at."},
+            "detail": {**_TEXT, "description": "What to do next, for a person."},
+        },
+        optional={"error_id": _TEXT},
+    )
+
+
+def _file() -> Node:
+    return {"bytes": _COUNT, "sha256": reference("Sha256"), "container": _TEXT}
+
+
+def _media() -> Node:
+    return {
+        "width": _COUNT,
+        "height": _COUNT,
+        "duration_s": _SECONDS,
+        "video_codec": _TEXT,
+        "audio_codec": _nullable(_TEXT),
+    }
+
+
+def _answer(state: State) -> Node:
+    return _object({"status": {"const": state.value}, "video_id": reference("Id")})
+
+
+def _object(required: Node, *, optional: Node | None = None) -> Node:
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": {**required, **(optional or {})},
+    }
+
+
+def _nullable(schema: Node) -> Node:
+    return {"oneOf": [schema, {"type": "null"}]}

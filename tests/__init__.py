@@ -1,0 +1,1 @@
+"""Tests: sentences that Lectern must make true."""

@@ -1,0 +1,30 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from infra import ffmpeg
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small real recording: two seconds of moving picture and sound."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    return make_clip(path, seconds=2, size="320x240")
+
+
+def make_clip(path: Path, *, seconds: float, size: str, rate: int = 25) -> Path:
+    """Render a test picture with a tone; large for what it shows, as a camera's file is."""
+    argv = [
+        str(ffmpeg.find()), "-loglevel", "error", "-y",
+        "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}:duration={seconds}",
+        "-f", "lavfi", "-i", f"sine=frequency=440:sample_rate=48000:duration={seconds}",
+        "-c:v", "libx264", "-preset", "ultrafast", "-crf", "10", "-pix_fmt", "yuv420p",
+        "-c:a", "aac", "-b:a", "192k", "-ac", "2", "-shortest", str(path),
+    ]  # fmt: skip
+    subprocess.run(argv, check=True, timeout=120)
+    return path

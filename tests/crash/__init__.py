@@ -1,0 +1,1 @@
+"""SIGKILL at every step of the way, then a restart, then the promises."""

@@ -1,0 +1,1 @@
+"""The HTTP front door, in process and over a real gunicorn."""

@@ -1,0 +1,61 @@
+"""Runs the front door behind a real gunicorn: `serve.py SOCKET_HANDLE FOLDER`.
+
+Objects lie in the folder, jobs in memory; the key and the limits are those of `door`.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from flask import Flask
+
+import confirmer.routes
+import receiver.routes
+from core import limits
+from core.job import Policy
+from core.keys import KeyRing
+from core.ledger import Ledger
+from infra import http_server
+from infra.clock import SystemClock, new_id
+from infra.embedded.objects import FolderObjectStore
+from infra.http import new_app
+from tests.fakes import MemoryBus, MemoryJobStore, RecordingLog
+from tests.http.door import KEY, ROOMY
+
+MAX_BYTES = 80_000_000
+THREADS = 8
+UPLOADS = 5
+
+
+def _app(folder: Path) -> Flask:
+    clock, log = SystemClock(), RecordingLog()
+    ledger = Ledger(
+        jobs=MemoryJobStore(),
+        bus=MemoryBus(clock),
+        objects=FolderObjectStore(folder, clock=clock),
+        clock=clock,
+        log=log,
+        policy=Policy(),
+    )
+    app = new_app("receiver", keys=KeyRing([KEY]), log=log)
+    bounds = replace(ROOMY, max_video_bytes=MAX_BYTES, max_uploads_at_once=UPLOADS)
+    app.register_blueprint(
+        receiver.routes.blueprint(ledger=ledger, new_id=new_id, limits=bounds, checks={})
+    )
+    app.register_blueprint(confirmer.routes.blueprint(ledger=ledger))
+    return app
+
+
+def main(handle: str, folder: str, *deadlines: str) -> None:
+    """Serve until SIGTERM; `deadlines` are seconds for a request's head and for the whole."""
+    if deadlines:
+        names = ("HEAD_S", "UPLOAD_S_MAX")
+        for name, seconds in zip(names, deadlines, strict=True):
+            setattr(limits, name, float(seconds))
+    http_server.serve(_app(Path(folder)), handle=int(handle), threads=THREADS, grace_s=1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""The LMS side: the example LMS, the client, signatures."""

@@ -1,0 +1,1 @@
+"""Real and made recordings through the whole of compress()."""

@@ -1,0 +1,1 @@
+"""Tests over random orders of events."""

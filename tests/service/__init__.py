@@ -1,0 +1,1 @@
+"""The real service as a process tree."""

@@ -1,0 +1,119 @@
+"""Settings out of the environment, secrets that make themselves, and events as lines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.transitions import TRANSITIONS
+from infra import wiring
+from infra.embedded import secrets
+from infra.logging import _ERRORS, _WARNINGS, StructuredLog, configure
+from infra.settings import SettingsError, load
+
+KEYS = "first-key-0123456789, second-key-0123456789"
+
+
+@pytest.fixture
+def root_logger() -> Iterator[None]:
+    """Put the logging back as it was."""
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level)
+    yield
+    root.handlers[:], root.level = before
+
+
+def test_several_keys_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTERNAL_SERVICE_KEY", KEYS)
+    assert wiring.service_keys(load()) == ("first-key-0123456789", "second-key-0123456789")
+
+
+def test_settings_never_show_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTERNAL_SERVICE_KEY", KEYS)
+    monkeypatch.setenv("WEBHOOK_SECRET", "a-secret-of-the-lms")
+    shown = repr(load())
+    assert "first-key" not in shown
+    assert "a-secret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "99999"),
+        ("MAX_RETRIES", "often"),
+        ("LEASE_S", "0"),
+        ("LMS_STORE_URL", "lms.example"),
+        ("LMS_STORE_URL", "http://lms:99999/store"),
+        ("LMS_STORE_URL", "http://l ms/store"),
+        ("WEBHOOK_SECRET", "whsec_%%%"),
+        ("KEEP_RECORD_S", "inf"),
+        ("CONFIRM_TTL_S", "nan"),
+        ("MAX_UPLOADS_AT_ONCE", "1000"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=rf"^{name}: [^\n]+$"):
+        load()
+
+
+def test_the_service_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    key = secrets.service_key(tmp_path)
+    assert secrets.service_key(tmp_path) == key
+    assert stat.S_IMODE((tmp_path / "service-key").stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["service-key"]
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_an_event_is_one_json_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(style="json", level="INFO")
+    StructuredLog().emit("job.failed", job_id="video-1", note=None, duration_s=1.5)
+    line = json.loads(capsys.readouterr().out)
+    assert (line["event"], line["severity"], line["job_id"]) == ("job.failed", "ERROR", "video-1")
+    assert line["duration_s"] == 1.5
+    assert "note" not in line
+    assert line["time"].endswith("+00:00")
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_a_person_gets_short_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(style="text", level="INFO")
+    StructuredLog().emit("job.storing", job_id="video-1", state="storing", fence=3)
+    out = capsys.readouterr().out
+    assert "job.storing" in out
+    assert "video-1" in out
+    assert "{" not in out
+
+
+def test_every_event_that_has_a_level_is_one_that_is_emitted() -> None:
+    """A name that is spelled differently here would be logged at INFO, where nobody looks."""
+    product = ("core", "receiver", "confirmer", "transcoder", "functions", "infra", "lectern")
+    root = Path(__file__).resolve().parents[2]
+    text = "".join(p.read_text() for name in product for p in (root / name).rglob("*.py"))
+    emitted = set(re.findall(r'\._?emit\(\s*"([a-z_.]+)"', text))
+    emitted |= {
+        f"job.{name.lower()}" for kinds in TRANSITIONS.values() for name in map(_name, kinds)
+    }
+    assert sorted((_WARNINGS | _ERRORS) - emitted) == []
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_a_person_sees_the_trace_of_a_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(style="text", level="ERROR")
+    StructuredLog().emit("http.internal_error", error_id="abc123", trace="Traceback: boom")
+    out = capsys.readouterr().out
+    assert "error_id=abc123" in out
+    assert "Traceback: boom" in out
+
+
+def _name(kind: type) -> str:
+    return kind.__name__

@@ -1,0 +1,314 @@
+"""The two steps of a worker, over fake ports: what a message makes of a job."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.delivery import Answered, Outcome, Parcel, Unanswered
+from core.errors import (
+    EncodeFailed,
+    EncoderKilled,
+    Interrupted,
+    LecternError,
+    StoreFull,
+)
+from core.events import Claimed, Confirmed, Redelivered, Renewed
+from core.job import Job, Policy, State, output_key, source_key
+from core.messages import Message, Topic
+from core.ports import Progress
+from tests.fakes import FakeCourier, World, a_media_summary, a_world, an_upload, put, sha256_of
+from transcoder.compress import Compressed
+from transcoder.deliver import Deliver
+from transcoder.dispatch import Again, Done, dispatch
+from transcoder.transcode import Transcode
+
+RESULT = b"a small lecture"
+Act = Callable[[Path], None]
+
+
+class FakeCompress:
+    """Writes a result into the folder, after having done `act` there."""
+
+    def __init__(self, act: Act | None = None) -> None:
+        self.act = act
+        self.folders: list[Path] = []
+
+    def __call__(
+        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
+    ) -> Compressed:
+        """Return what `compress.compress` would."""
+        assert source.read_bytes() == b"a recording"
+        self.folders.append(folder)
+        progress.report(50)
+        if self.act:
+            self.act(folder)
+        if stop():
+            raise Interrupted("told to stop")
+        (folder / "output.mp4").write_bytes(RESULT)
+        return Compressed(
+            path=folder / "output.mp4",
+            size=len(RESULT),
+            sha256=sha256_of(RESULT),
+            source_media=a_media_summary(width=1920, height=1080),
+            media=a_media_summary(),
+            action="encoded",
+            warnings=("a warning",),
+            work_s=1.0,
+        )
+
+
+@pytest.fixture
+def world() -> World:
+    """A world with one job that waits to be transcoded."""
+    world = a_world(policy=Policy(max_retries=3))
+    put(world.objects, source_key("run-1"), b"a recording")
+    world.ledger.receive(an_upload("video-1", run="run-1"))
+    return world
+
+
+def job(world: World) -> Job:
+    """Return the one job."""
+    return world.ledger.read("video-1")
+
+
+def transcode(
+    world: World,
+    tmp_path: Path,
+    compress: FakeCompress,
+    stop: Callable[[], bool] = lambda: False,
+) -> Done | Again:
+    """Hand the transcode message to the step."""
+    step = Transcode(ledger=world.ledger, compress=compress, scratch=tmp_path, stop=stop)
+    message = Message(topic=Topic.TRANSCODE, job_id="video-1", run="run-1")
+    return dispatch(step, message, clock=world.clock, log=world.log)
+
+
+def deliver(world: World, courier: FakeCourier) -> Done | Again:
+    """Hand the deliver message to the step."""
+    step = Deliver(
+        ledger=world.ledger,
+        courier=courier,
+        interrupting=contextlib.nullcontext,
+        jitter=lambda: 0.0,
+    )
+    message = Message(topic=Topic.DELIVER, job_id="video-1", run="run-1")
+    return dispatch(step, message, clock=world.clock, log=world.log)
+
+
+def raising(error: Exception) -> Act:
+    """Return an act that raises `error`."""
+
+    def act(_folder: Path) -> None:
+        raise error
+
+    return act
+
+
+def test_a_transcoded_job_has_its_output_committed_and_asks_for_delivery(
+    world: World, tmp_path: Path
+) -> None:
+    assert transcode(world, tmp_path, FakeCompress()) == Done()
+    after = job(world)
+    assert (after.state, after.progress) == (State.STORING, 100)
+    assert after.output is not None
+    assert after.output.key == output_key("run-1", 1)
+    with world.objects.open(after.output.key) as stored:
+        assert stored.read() == RESULT
+    assert after.warnings == ("a warning",)
+    assert world.bus.depth(Topic.DELIVER) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_of_the_file_fails_the_job_at_once_and_keeps_the_source(
+    world: World, tmp_path: Path
+) -> None:
+    compress = FakeCompress(raising(EncodeFailed("FFmpeg refused the file")))
+    assert transcode(world, tmp_path, compress) == Done()
+    after = job(world)
+    assert after.state is State.FAILED
+    assert after.failure is not None
+    assert (after.failure.code, after.failure.reason) == (
+        "encode_failed",
+        "FFmpeg refused the file",
+    )
+    assert world.objects.keys() == {source_key("run-1")}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [EncoderKilled("killed"), StoreFull("no room")])
+def test_a_passing_reason_is_tried_again_after_60_300_and_900_seconds(
+    world: World, tmp_path: Path, error: LecternError
+) -> None:
+    compress = FakeCompress(raising(error))
+    for delay_s in (60, 300, 900):
+        transcode(world, tmp_path, compress)
+        assert job(world).state is State.QUEUED
+        assert job(world).due_at == world.clock.now() + delay_s
+        world.clock.advance(delay_s)
+    transcode(world, tmp_path, compress)
+    after = job(world)
+    assert after.state is State.FAILED
+    assert after.failure is not None
+    assert after.failure.code == error.code
+
+
+def test_a_message_that_comes_too_early_is_put_off(world: World, tmp_path: Path) -> None:
+    transcode(world, tmp_path, FakeCompress(raising(EncoderKilled("killed"))))
+    assert transcode(world, tmp_path, FakeCompress()) == Again(delay_s=60)
+
+
+def test_a_stopped_worker_hands_the_step_back_at_no_cost(world: World, tmp_path: Path) -> None:
+    assert transcode(world, tmp_path, FakeCompress(), stop=lambda: True) == Again(delay_s=0)
+    after = job(world)
+    assert (after.state, after.claims, after.retries) == (State.QUEUED, 0, 0)
+    assert transcode(world, tmp_path, FakeCompress()) == Done()
+    assert job(world).state is State.STORING
+
+
+def test_a_worker_that_was_overtaken_commits_nothing(world: World, tmp_path: Path) -> None:
+    """Its lease runs out while it encodes, another takes the job; its own output is removed."""
+
+    def overtake(_folder: Path) -> None:
+        world.clock.advance(world.ledger.policy.lease_s + 1)
+        world.ledger.claim(Message(topic=Topic.TRANSCODE, job_id="video-1", run="run-1"))
+
+    assert transcode(world, tmp_path, FakeCompress(overtake)) == Done()
+    after = job(world)
+    assert (after.state, after.fence, after.output) == (State.PROCESSING, 2, None)
+    assert world.objects.keys() == {source_key("run-1")}
+
+
+def test_a_message_of_an_earlier_run_is_dropped(world: World, tmp_path: Path) -> None:
+    step = Transcode(
+        ledger=world.ledger, compress=FakeCompress(), scratch=tmp_path, stop=lambda: False
+    )
+    stale = Message(topic=Topic.TRANSCODE, job_id="video-1", run="run-0")
+    assert dispatch(step, stale, clock=world.clock, log=world.log) == Done()
+    assert job(world).fence == 0
+
+
+def test_a_step_that_another_worker_holds_is_left_alone(world: World, tmp_path: Path) -> None:
+    world.ledger.apply("video-1", Claimed())
+    compress = FakeCompress()
+    assert transcode(world, tmp_path, compress) == Done()
+    assert compress.folders == []
+
+
+def test_an_unforeseen_error_is_logged_and_tried_again(world: World, tmp_path: Path) -> None:
+    disposal = transcode(world, tmp_path, FakeCompress(raising(KeyError("a defect"))))
+    assert isinstance(disposal, Again)
+    assert disposal.error == "KeyError"
+    assert "worker.error" in world.log.names()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_delivery_carries_the_output_and_ends_in_stored(world: World, tmp_path: Path) -> None:
+    transcode(world, tmp_path, FakeCompress())
+    courier = FakeCourier()
+    assert deliver(world, courier) == Done()
+    assert job(world).state is State.STORED
+    assert courier.bodies == [RESULT]
+    (parcel,) = courier.parcels
+    assert (parcel.delivery_id, parcel.video_id) == ("msg_run-1", "video-1")
+    assert parcel.file_sha256 == sha256_of(RESULT)
+
+
+@pytest.mark.parametrize("outcome", [Answered(status=500), Unanswered(reason="connection refused")])
+def test_a_refused_delivery_waits_without_a_worker_and_keeps_its_id(
+    world: World, tmp_path: Path, outcome: Outcome
+) -> None:
+    transcode(world, tmp_path, FakeCompress())
+    courier = FakeCourier([outcome, Answered(status=200)])
+    deliver(world, courier)
+    assert job(world).state is State.STORING
+    assert job(world).lease_until is None
+    assert deliver(world, courier) == Again(delay_s=5)
+    world.clock.advance(5)
+    deliver(world, courier)
+    assert job(world).state is State.STORED
+    assert [parcel.delivery_id for parcel in courier.parcels] == ["msg_run-1", "msg_run-1"]
+
+
+def test_a_confirmation_inside_the_callback_completes_the_job(world: World, tmp_path: Path) -> None:
+    transcode(world, tmp_path, FakeCompress())
+    courier = FakeCourier([Unanswered(reason="connection lost before the answer")])
+
+    def confirm(_parcel: Parcel) -> None:
+        world.ledger.apply("video-1", Confirmed())
+
+    courier.on_send = confirm
+    assert deliver(world, courier) == Done()
+    assert job(world).state is State.COMPLETED
+    assert world.objects.keys() == set()
+
+
+def test_a_vanished_output_ends_the_delivery_with_the_reason(world: World, tmp_path: Path) -> None:
+    transcode(world, tmp_path, FakeCompress())
+    world.objects.delete(output_key("run-1", 1))
+    assert deliver(world, FakeCourier()) == Done()
+    after = job(world)
+    assert after.state is State.STORE_FAILED
+    assert after.failure is not None
+    assert after.failure.code == "output_missing"
+
+
+def test_a_worker_asked_to_stop_during_a_callback_hands_it_back(
+    world: World, tmp_path: Path
+) -> None:
+    transcode(world, tmp_path, FakeCompress())
+
+    @contextlib.contextmanager
+    def interrupting() -> Iterator[None]:
+        raise Interrupted("told to stop")
+        yield
+
+    step = Deliver(
+        ledger=world.ledger, courier=FakeCourier(), interrupting=interrupting, jitter=lambda: 0.0
+    )
+    message = Message(topic=Topic.DELIVER, job_id="video-1", run="run-1")
+    assert dispatch(step, message, clock=world.clock, log=world.log) == Again(delay_s=0)
+    assert (job(world).state, job(world).lease_until) == (State.STORING, None)
+
+
+def test_a_late_heartbeat_cannot_revive_a_lease_that_was_given_up(
+    world: World, tmp_path: Path
+) -> None:
+    """A renewal that arrives after the commit would block the delivery for a whole lease."""
+    transcode(world, tmp_path, FakeCompress())
+    with pytest.raises(LecternError, match="may not commit"):
+        world.ledger.apply("video-1", Renewed(fence=1))
+    assert deliver(world, FakeCourier()) == Done()
+    assert job(world).state is State.STORED
+
+
+def test_an_outage_of_our_own_store_puts_the_delivery_off(world: World, tmp_path: Path) -> None:
+    """The LMS was not reached, so however long it lasts, it must not end in store_failed."""
+    transcode(world, tmp_path, FakeCompress())
+    for _ in range(20):
+        world.objects.broken = True
+        assert deliver(world, FakeCourier()) == Done()
+        assert job(world).state is State.STORING
+        world.clock.advance(60)
+    world.objects.broken = False
+    deliver(world, FakeCourier())
+    assert job(world).state is State.STORED
+
+
+def test_a_redelivery_asked_for_during_the_last_attempt_is_not_lost(
+    world: World, tmp_path: Path
+) -> None:
+    """The attempt in hand fails at the end of its window, but a new window has begun."""
+    transcode(world, tmp_path, FakeCompress())
+    world.clock.advance(world.ledger.policy.store_retry_for_s + 1)
+    courier = FakeCourier([Answered(status=500)])
+
+    def redeliver(_parcel: Parcel) -> None:
+        world.ledger.apply("video-1", Redelivered())
+
+    courier.on_send = redeliver
+    deliver(world, courier)
+    assert job(world).state is State.STORING
