@@ -51,7 +51,8 @@ bench: $(VENV)/dev.ok ## print the figures of the README and write them to bench
 
 lock: $(VENV)/dev.ok ## resolve the dependencies anew
 	$(UV_COMPILE) -o requirements.lock
-	$(UV_COMPILE) --extra gcp --extra dev -c requirements.lock -o requirements-dev.lock
+	$(UV_COMPILE) --extra gcp -c requirements.lock -o requirements-gcp.lock
+	$(UV_COMPILE) --extra gcp --extra dev -c requirements-gcp.lock -o requirements-dev.lock
 
 clean: ## remove what was installed and built; recordings in var/ stay
 	rm -rf $(VENV) bench/out build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -58,6 +58,20 @@ class Settings(BaseSettings):
     pubsub_prefix: str = Field(
         "lectern", description="What the names of its topics and subscriptions begin with."
     )
+    push_audience: str = Field(
+        "", description="Audience that the tokens of Pub/Sub's pushes must name."
+    )
+    push_service_account: str = Field(
+        "", description="E-mail of the service account that Pub/Sub pushes as."
+    )
+    push_behind_iam: bool = Field(
+        False,
+        description="The platform lets only invokers in and takes the signature out of their "
+        "tokens, as Cloud Run does; never set it for a service that anybody can call.",
+    )
+    push_deliveries_max: int = Field(
+        100, ge=5, le=100, description="Deliveries after which Pub/Sub buries a message."
+    )
     lectern_data_dir: Path = Field(Path("var"), description="Folder of the embedded backend.")
     host: str = Field(
         "127.0.0.1", description="Address that the service listens on; `0.0.0.0` for all."
@@ -120,6 +134,14 @@ class Settings(BaseSettings):
     keep_record_s: float = Field(
         30 * _DAY_S, gt=0, description="How long a finished job's record is kept."
     )
+    upload_ttl_s: float = Field(
+        _DAY_S, gt=0, le=6 * _DAY_S, description="How long a direct upload may take."
+    )
+    public_url: str | None = Field(
+        None,
+        description="Where callers reach the service, for the URLs of direct uploads; "
+        "without it, the address that the caller used.",
+    )
     receiver_threads: int = Field(
         32, ge=1, le=1000, description="Requests that are served at the same time."
     )
@@ -158,7 +180,7 @@ class Settings(BaseSettings):
             raise ValueError(f"must be below RECEIVER_THREADS ({threads}): /health needs one too")
         return uploads
 
-    @field_validator("lms_store_url", "client_confirm_api")
+    @field_validator("lms_store_url", "client_confirm_api", "public_url")
     @classmethod
     def _is_http(cls, url: str | None) -> str | None:
         if url is not None:
