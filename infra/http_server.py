@@ -33,14 +33,14 @@ def serve(app: Flask, *, handle: int, threads: int, grace_s: int) -> None:
         "graceful_timeout": grace_s,
         "keepalive": _KEEPALIVE_S,
         "loglevel": "warning",
-        "logger_class": _PlainLogger,
+        "logger_class": PlainLogger,
         "control_socket_disable": True,
         "pre_request": leave_continue_to_app,
     }
-    _Gunicorn(app, options).run()
+    Gunicorn(app, options).run()
 
 
-class _PlainLogger(Logger):  # type: ignore[misc] # gunicorn ships no types
+class PlainLogger(Logger):  # type: ignore[misc] # gunicorn ships no types
     """Lets gunicorn's own words go the way of all other lines, in their form."""
 
     def setup(self, cfg: Any) -> None:
@@ -50,17 +50,21 @@ class _PlainLogger(Logger):  # type: ignore[misc] # gunicorn ships no types
         self.error_log.propagate = True
 
 
-class _Gunicorn(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
+class Gunicorn(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
+    """gunicorn with options from code alone: no command line, no configuration file."""
+
     def __init__(self, app: Flask, options: dict[str, Any]) -> None:
         self._app = app
         self._options = options
         super().__init__()
 
     def load_config(self) -> None:
+        """Set the options; gunicorn checks each."""
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
+        """Return the application."""
         return self._app
 
 
