@@ -17,6 +17,7 @@ class Parcel:
     """One attempt at the store webhook, without the file's bytes.
 
     `delivery_id` is the same over all attempts, `sent_at` (epoch seconds) is the attempt's own.
+    `traceparent` lets the LMS's own traces join the recording's.
     """
 
     delivery_id: str
@@ -26,6 +27,7 @@ class Parcel:
     file_size: int
     file_sha256: str
     sent_at: int
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ def parcel_of(job: Job, now: float) -> Parcel:
         file_size=job.output.size,
         file_sha256=job.output.sha256,
         sent_at=int(now),
+        traceparent=job.traceparent,
     )
 
 

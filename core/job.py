@@ -117,6 +117,7 @@ class Job:
     `run` is a UUID made for each accepted upload: it names the objects and the delivery.
     `fence` grows with each claim and never shrinks, also over a new run of the same id.
     `due_at` is the earliest time of the next step, `wake_at` when the sweep must look again.
+    `traceparent` is the span that brought the upload: see `core.trace`.
     """
 
     job_id: str
@@ -139,6 +140,7 @@ class Job:
     warnings: tuple[str, ...] = ()
     cleaned: bool = False
     history: tuple[Change, ...] = ()
+    traceparent: str | None = None
 
     @property
     def delivery_id(self) -> str:
@@ -166,12 +168,22 @@ def is_sha256(value: str) -> bool:
 
 
 # --- where a run's objects lie ----------------------------------------------------------------
-PREFIXES: Final = ("uploads", "pieces", "outputs")
+PREFIXES: Final = ("uploads", "pieces", "outputs", "declared")
 
 
 def source_key(run: str) -> str:
     """Return the key of a run's upload."""
     return f"uploads/{run}/source"
+
+
+def declaration_key(run: str) -> str:
+    """Return the key under which a direct upload is announced."""
+    return f"declared/{run}/upload"
+
+
+def outcome_key(run: str) -> str:
+    """Return the key under which stands what became of a direct upload."""
+    return f"declared/{run}/outcome"
 
 
 def output_key(run: str, fence: int) -> str:

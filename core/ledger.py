@@ -138,6 +138,7 @@ class Ledger:
             attempt=after.delivery.attempts if after.delivery else after.retries + 1,
             note=line.note,
             duration_s=round(after.updated_at - (before.updated_at if before else line.at), 3),
+            traceparent=after.traceparent,
         )
 
 

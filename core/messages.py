@@ -8,7 +8,7 @@ upload under the same id is recognised and dropped.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -30,15 +30,18 @@ class Message:
     """One piece of work for the run of a job.
 
     `(topic, job_id, run)` identifies the work: publishing the same again is harmless.
+    `traceparent` travels beside the message, as an attribute, and is no part of what it says.
     """
 
     topic: Topic
     job_id: str
     run: str
+    traceparent: str | None = field(default=None, compare=False)
 
     def to_bytes(self) -> bytes:
         """Return the message as it travels: UTF-8 JSON."""
-        return json.dumps({"v": VERSION, **asdict(self)}, separators=(",", ":")).encode()
+        fields = {"v": VERSION, "topic": self.topic, "job_id": self.job_id, "run": self.run}
+        return json.dumps(fields, separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Message:
@@ -52,6 +55,8 @@ class Message:
                 raise BadMessage(f"message version is not {VERSION}")
             if not all(isinstance(value, str) for value in fields.values()):
                 raise BadMessage("message fields must be strings")
-            return cls(**{**fields, "topic": Topic(fields["topic"])})
+            if fields.keys() != {"topic", "job_id", "run"}:
+                raise BadMessage("message must have topic, job_id and run, and nothing else")
+            return cls(topic=Topic(fields["topic"]), job_id=fields["job_id"], run=fields["run"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BadMessage(f"not a message: {error}") from error

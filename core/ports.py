@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -104,6 +104,66 @@ class ObjectStore(Protocol):
 
     def discard_partials(self, *, before: float) -> int:
         """Drop unfinished objects that were last written to before that time; return how many."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """Where the bytes of a direct upload go. Neither value is for logs.
+
+    `url` carries its own authority; one that begins with `/` is a path of this service.
+    `handle` is what the adapter needs to find the session again.
+    """
+
+    url: str = field(repr=False)
+    handle: str = field(repr=False)
+
+
+class DirectUploads(Protocol):
+    """Sessions in which a caller puts an object's bytes into the store by itself.
+
+    A session takes PUTs in the manner of Cloud Storage's resumable uploads, keeps what arrived
+    before a cut, and commits the object, as a whole, when it has the announced bytes.
+    """
+
+    def begin(self, key: str, *, size: int, content_type: str, expires_at: float) -> Session:
+        """Open a session for an object of exactly `size` bytes.
+
+        It is kept until `expires_at` (seconds since the epoch), also over a restart. Raises
+        StoreFull when `size` bytes will not fit or too many sessions are open, and
+        AlreadyExists when the key has a session or an object.
+        """
+        ...
+
+    def persisted(self, key: str, handle: str) -> int | None:
+        """Return how many bytes are safe: all of them once the object is committed.
+
+        None for a session that has ended without an object.
+        """
+        ...
+
+    def cancel(self, key: str, handle: str) -> None:
+        """End the session and drop its bytes; an object that it has committed stays."""
+        ...
+
+    def release(self, key: str) -> None:
+        """Drop what is still kept of a session whose object is committed."""
+        ...
+
+
+class UploadInlet(Protocol):
+    """The part of DirectUploads that a service needs which takes the bytes itself."""
+
+    def append(self, key: str, *, start: int, read: Callable[[int], bytes]) -> int:
+        """Keep the bytes of `read` as those from `start` on; return how many are safe then.
+
+        `read(n)` returns n bytes, fewer only at the end. Bytes that were persisted before are
+        passed over. Whatever `read` raises, what came before it is kept. Several writers of one
+        session do no harm: each byte is kept once, from the first that brings it. With the last
+        one the object is committed. Raises InvalidField when `start` leaves a gap, TooLarge,
+        with the object uncommitted, for a byte more than was announced, StoreFull, and
+        MissingObject when the session has ended.
+        """
         ...
 
 
@@ -210,6 +270,13 @@ class EventLog(Protocol):
 
     def emit(self, event: str, /, **fields: object) -> None:
         """Record `event` (such as `job.storing`). No keys, no file names, no URL queries."""
+        ...
+
+    def bind(self, **fields: object) -> AbstractContextManager[None]:
+        """Add `fields` to every event that this thread emits inside the block.
+
+        A field that the event itself names wins. `traceparent` puts the events into a trace.
+        """
         ...
 
 

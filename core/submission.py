@@ -13,12 +13,13 @@ from core.transitions import advance, message_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """A committed source that asks to become a job."""
+    """A committed source that asks to become a job, in the trace of its request if it has one."""
 
     job_id: str
     organization_id: str
     run: str
     source: Source
+    traceparent: str | None = None
 
 
 def receive(
@@ -26,12 +27,15 @@ def receive(
 ) -> tuple[Job, tuple[ev.Effect, ...]]:
     """Return the job that answers for `upload`, and what must be done.
 
+    A run that was recorded before is that job, whatever has become of it since. Otherwise:
     The same bytes again are the same job; its result is delivered once more where the LMS did
     not take it. A job that came to nothing starts anew under its old id. Raises
     ConflictingUpload when other bytes or another organization hold the id.
     """
     if existing is None:
         return _begin(upload, now, policy, fence=0)
+    if existing.run == upload.run:
+        return existing, ()
     if existing.organization_id != upload.organization_id:
         raise ConflictingUpload(
             f"video_id {upload.job_id} belongs to another organization; use another id"
@@ -63,6 +67,7 @@ def _begin(
         wake_at=now + policy.republish_after_s,
         fence=fence,
         history=(Change(at=now, event="Received", state=State.QUEUED),),
+        traceparent=upload.traceparent,
     )
     return job, (ev.Publish(message=message_of(job)),)
 

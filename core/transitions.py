@@ -16,6 +16,7 @@ from core.errors import (
     LeaseLost,
     NotDue,
     NotReady,
+    StaleMessage,
 )
 from core.job import (
     UNFINISHED,
@@ -32,12 +33,14 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[ev.Event], State]]] = {
     State.QUEUED: {
         ev.Claimed: State.PROCESSING,
         ev.Poisoned: State.FAILED,
+        ev.Buried: State.QUEUED,
         ev.Cancelled: State.CANCELLED,
         ev.Woken: State.QUEUED,
     },
     State.PROCESSING: {
         ev.Claimed: State.PROCESSING,
         ev.Poisoned: State.FAILED,
+        ev.Buried: State.PROCESSING,
         ev.Renewed: State.PROCESSING,
         ev.Released: State.QUEUED,
         ev.Retried: State.QUEUED,
@@ -48,6 +51,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[ev.Event], State]]] = {
     State.STORING: {
         ev.Claimed: State.STORING,
         ev.Poisoned: State.STORE_FAILED,
+        ev.Buried: State.STORING,
         ev.Renewed: State.STORING,
         ev.Released: State.STORING,
         ev.Delivered: State.STORED,
@@ -97,12 +101,15 @@ def advance(
 ) -> tuple[Job, tuple[ev.Effect, ...]]:
     """Return the job after `event` at `now`, and what must be done.
 
-    Raises LeaseLost, LeaseHeld, NotDue, NotReady, Gone, ChecksumMismatch, or InvalidTransition
-    for an event that has no place in the job's state. Pure: the same arguments, the same result.
+    Raises LeaseLost, LeaseHeld, NotDue, NotReady, Gone, ChecksumMismatch, StaleMessage, or
+    InvalidTransition for an event that has no place in the job's state. Pure: the same arguments,
+    the same result.
     """
     if _is_void(job, event, now):
         return job, ()
     _guard(job, event, now)
+    if isinstance(event, ev.Buried) and not _has_claims(job):
+        event = ev.Poisoned(failure=event.failure)
     target = TRANSITIONS[job.state].get(type(event))
     if target is None:
         raise InvalidTransition(f"a job that is {job.state} knows no {type(event).__name__}")
@@ -117,16 +124,25 @@ def advance(
 
 def next_claim(job: Job) -> ev.Claimed | ev.Poisoned:
     """Return the event with which a worker takes the job, or gives it up as poison."""
-    if job.claims < limits.CLAIMS_MAX:
+    if _has_claims(job):
         return ev.Claimed()
     reason = f"{job.claims} workers in a row were lost while they held this step"
     return ev.Poisoned(failure=Failure(code="worker_lost", reason=reason))
 
 
+def needs(job: Job, message: Message) -> bool:
+    """Return whether the job's next step is the one that `message` asks for."""
+    return job.state in UNFINISHED and message_of(job) == message
+
+
 def message_of(job: Job) -> Message:
     """Return the message that asks for the job's next step."""
     topic = Topic.DELIVER if job.state is State.STORING else Topic.TRANSCODE
-    return Message(topic=topic, job_id=job.job_id, run=job.run)
+    return Message(topic=topic, job_id=job.job_id, run=job.run, traceparent=job.traceparent)
+
+
+def _has_claims(job: Job) -> bool:
+    return job.claims < limits.CLAIMS_MAX
 
 
 def _is_void(job: Job, event: ev.Event, now: float) -> bool:
@@ -142,6 +158,10 @@ def _is_void(job: Job, event: ev.Event, now: float) -> bool:
 def _guard(job: Job, event: ev.Event, now: float) -> None:
     match event:
         case ev.Claimed() | ev.Poisoned():
+            _guard_claim(job, now)
+        case ev.Buried():
+            if not needs(job, event.message):
+                raise StaleMessage(f"the job is {job.state} and has gone on without the message")
             _guard_claim(job, now)
         case ev.Confirmed():
             _guard_confirm(job, event)
@@ -198,6 +218,8 @@ def _step(job: Job, event: ev.Event, now: float, policy: Policy) -> Step:  # noq
             return _wait(job, State.STORING, now, 0.0, policy, fields, keep_lease=True)
         case ev.Failed() | ev.Poisoned() | ev.DeliveryRefused():
             return _gave_up(job, event, now, policy)
+        case ev.Buried():
+            return _buried(job, now, policy)
         case ev.Delivered():
             return _delivered(job, now, policy)
         case ev.Confirmed() | ev.Cancelled():
@@ -280,6 +302,17 @@ def _gave_up(
     return fields, ()
 
 
+def _buried(job: Job, now: float, policy: Policy) -> Step:
+    """Have the sweep look soon: there is one message less on its way.
+
+    Only the first of several in a row counts. Each publication of a stuck job's message ends as a
+    dead letter; recorded all, they would push the history out and undo the growing patience.
+    """
+    if job.history and job.history[-1].event == ev.Buried.__name__:
+        return {}, ()
+    return {"wake_at": now + policy.republish_after_s}, ()
+
+
 def _discard(job: Job, now: float, policy: Policy) -> Step:
     if job.cleaned:
         return {}, ()
@@ -341,7 +374,7 @@ def _history(job: Job, event: ev.Event, now: float, state: State) -> tuple[Chang
 
 def _note(event: ev.Event) -> str | None:
     match event:
-        case ev.Retried() | ev.Failed() | ev.Poisoned() | ev.DeliveryRefused():
+        case ev.Retried() | ev.Failed() | ev.Poisoned() | ev.Buried() | ev.DeliveryRefused():
             return f"{event.failure.code}: {event.failure.reason}"[: limits.REASON_CHARS_MAX]
         case ev.DeliveryDeferred():
             return f"{event.outcome}; next in {event.delay_s:.0f} s"[: limits.REASON_CHARS_MAX]

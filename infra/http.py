@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 import time
 import traceback
+from collections.abc import Collection
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -12,7 +14,7 @@ from typing import Final
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from core import limits, problems
+from core import limits, problems, trace
 from core.errors import (
     BadRequest,
     LecternError,
@@ -24,6 +26,8 @@ from core.errors import (
 )
 from core.keys import KeyRing
 from core.ports import EventLog
+from core.trace import Traceparent
+from infra.clock import new_span_id, new_trace_id
 from infra.inlet import Inlet
 
 OPEN_PATHS: Final = frozenset({"/health", "/ready"})
@@ -41,14 +45,18 @@ class _Door:
     keys: KeyRing
     log: EventLog
     open_paths: frozenset[str]
+    open_rules: frozenset[str]
 
     def enter(self) -> None:
-        """Begin a request; raises Unauthorized."""
+        """Begin a request as a span of the caller's trace, or of a new one; raises Unauthorized."""
         g.began = time.monotonic()
+        g.traceparent = str(_span(request.headers.get(trace.HEADER)))
+        g.bound = ExitStack()
+        g.bound.enter_context(self.log.bind(traceparent=g.traceparent))
         g.inlet = Inlet(request.environ)
         request.environ["wsgi.input"] = g.inlet
         request.environ["wsgi.input_terminated"] = True
-        if request.path not in self.open_paths and not self._has_key():
+        if not self._is_open() and not self._has_key():
             names = " or ".join(KEY_HEADERS)
             raise Unauthorized(f"send a valid service key in the header {names}")
 
@@ -67,6 +75,11 @@ class _Door:
             job_id=g.get("job_id"),
         )
         return response
+
+    def forget(self, _error: BaseException | None) -> None:
+        """Take the request's trace off this thread."""
+        if "bound" in g:
+            g.bound.close()
 
     def refuse(self, error: LecternError) -> Response:
         """Answer an error of the tree; what is not meant for callers becomes a plain 500."""
@@ -98,21 +111,34 @@ class _Door:
         words = f"something went wrong here; the log has it under error_id {error_id}"
         return _answer(LecternError(words), error_id=error_id)
 
+    def _is_open(self) -> bool:
+        rule = request.url_rule.rule if request.url_rule else None
+        return request.path in self.open_paths or rule in self.open_rules
+
     def _has_key(self) -> bool:
         admitted = [self.keys.admits(_key(header)) for header in KEY_HEADERS]
         return any(admitted)
 
 
 def new_app(
-    name: str, *, keys: KeyRing, log: EventLog, open_paths: frozenset[str] = OPEN_PATHS
+    name: str,
+    *,
+    keys: KeyRing,
+    log: EventLog,
+    open_paths: frozenset[str] = OPEN_PATHS,
+    open_rules: Collection[str] = (),
 ) -> Flask:
-    """Return an app without routes that checks keys and answers errors as problem+json."""
+    """Return an app without routes that checks keys and answers errors as problem+json.
+
+    `open_paths` and what the rules `open_rules` match answer without a key.
+    """
     app = Flask(name, static_folder=None)
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined] # Flask's default provider has it
-    door = _Door(keys=keys, log=log, open_paths=open_paths)
+    door = _Door(keys=keys, log=log, open_paths=open_paths, open_rules=frozenset(open_rules))
     app.before_request(door.enter)
     app.after_request(door.leave)
+    app.teardown_request(door.forget)
     app.register_error_handler(LecternError, door.refuse)
     app.register_error_handler(HTTPException, door.refuse_http)
     app.register_error_handler(Exception, door.fail)
@@ -135,3 +161,10 @@ def _key(header: str) -> str | None:
     """Return a header's value; WSGI hands bytes over as Latin-1, and keys are UTF-8."""
     value = request.headers.get(header)
     return value and value.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
+
+
+def _span(header: str | None) -> Traceparent:
+    parent = Traceparent.read(header)
+    if parent is None:
+        return Traceparent(trace_id=new_trace_id(), span_id=new_span_id())
+    return parent.child(new_span_id())

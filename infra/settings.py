@@ -210,6 +210,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def cloud_project(self) -> str | None:
+        """Return the project whose Cloud Logging reads this process's lines, if one does."""
+        return self.google_cloud_project if self.lectern_backend == "gcp" else None
+
+    @property
     def policy(self) -> Policy:
         """Return the part of the settings that the rules need."""
         return Policy(
@@ -234,3 +239,23 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
         name = f"{str(first['loc'][0]).upper()}: " if first["loc"] else ""
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise SettingsError(f"{name}{first['msg'].removeprefix('Value error, ')}{more}") from None
+
+
+def on_pubsub_emulator() -> bool:
+    """Return whether Pub/Sub is Google's emulator, whose pushes carry no token."""
+    return bool(os.environ.get("PUBSUB_EMULATOR_HOST"))
+
+
+def check_push(settings: Settings) -> None:
+    """Raise SettingsError when a service could not tell Pub/Sub's pushes from anybody's.
+
+    Only the emulator's may come without a token, and only if no audience is set.
+    """
+    unchecked = settings.lectern_backend == "embedded" or on_pubsub_emulator()
+    if unchecked and not settings.push_audience and not settings.push_service_account:
+        return
+    for name in ("push_audience", "push_service_account"):
+        if not getattr(settings, name):
+            raise SettingsError(
+                f"{name.upper()} is required to check the tokens of Pub/Sub's pushes"
+            )

@@ -14,6 +14,7 @@ from typing import Final
 
 from requests_toolbelt import MultipartEncoder
 
+from core import trace
 from core.delivery import ACCEPTED, Answered, Outcome, Parcel, Unanswered
 from core.errors import Unavailable
 from core.ports import ObjectReader
@@ -66,6 +67,7 @@ class WebhookCourier:
             "Content-Type": form.content_type,
             "Content-Length": str(form.len),
             "User-Agent": self._agent,
+            **({trace.HEADER: parcel.traceparent} if parcel.traceparent else {}),
         }
         with contextlib.closing(HttpCall(self._target, self._times, self._context)) as call:
             try:

@@ -16,10 +16,12 @@ from core.ports import (
     Checks,
     Clock,
     Courier,
+    DirectUploads,
     EventLog,
     JobStore,
     MessageBus,
     ObjectStore,
+    UploadInlet,
 )
 from infra import ffmpeg
 from infra.clock import SystemClock
@@ -27,6 +29,7 @@ from infra.embedded import secrets
 from infra.embedded.bus import SqliteBus
 from infra.embedded.jobs import SqliteJobStore
 from infra.embedded.objects import FolderObjectStore
+from infra.embedded.sessions import FolderSessions
 from infra.logging import StructuredLog
 from infra.settings import Settings
 
@@ -36,10 +39,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """What the services are given. `scratch` is the folder for the private folders of jobs."""
+    """What the services are given. `scratch` is the folder for the private folders of jobs.
+
+    `inlet` is there where the service itself takes the bytes of direct uploads.
+    """
 
     settings: Settings
     ledger: Ledger
+    sessions: DirectUploads
+    inlet: UploadInlet | None
     keys: KeyRing
     checks: Checks
     log: EventLog
@@ -62,6 +70,8 @@ def connect(settings: Settings) -> Wiring:
     return Wiring(
         settings=settings,
         ledger=ledger,
+        sessions=backend.sessions,
+        inlet=backend.inlet,
         keys=KeyRing(service_keys(settings)),
         checks=_checks(settings, ledger),
         log=log,
@@ -99,25 +109,38 @@ class _Backend:
     jobs: JobStore
     bus: MessageBus
     objects: ObjectStore
+    sessions: DirectUploads
+    inlet: UploadInlet | None = None
 
 
 def _embedded(settings: Settings, clock: Clock) -> _Backend:
-    folder = settings.lectern_data_dir
+    folder, reserve = settings.lectern_data_dir, settings.min_free_bytes
+    objects = FolderObjectStore(folder, clock=clock, reserve_bytes=reserve)
+    sessions = FolderSessions(folder, objects=objects, reserve_bytes=reserve)
     return _Backend(
         jobs=SqliteJobStore(folder / "jobs.db"),
-        bus=SqliteBus(folder / "bus.db", clock=clock),
-        objects=FolderObjectStore(folder, clock=clock, reserve_bytes=settings.min_free_bytes),
+        bus=SqliteBus(folder / "messages.db", clock=clock),
+        objects=objects,
+        sessions=sessions,
+        inlet=sessions,
     )
 
 
 def _gcp(settings: Settings, clock: Clock) -> _Backend:
     """Connect to Google Cloud; to be called after any fork, which gRPC does not survive."""
-    from infra.gcp import bus, clients, jobs, objects  # noqa: PLC0415 - only where installed
+    from infra.gcp import (  # noqa: PLC0415 - only where installed
+        bus,
+        clients,
+        jobs,
+        objects,
+        sessions,
+    )
 
     project = settings.google_cloud_project
     records = jobs.FirestoreJobStore(
         clients.firestore_client(project, settings.firestore_database), settings.firestore_jobs
     )
+    store = objects.CloudObjectStore(clients.storage_client(project), settings.lectern_bucket)
     return _Backend(
         jobs=records,
         bus=bus.PubSubBus(
@@ -127,7 +150,8 @@ def _gcp(settings: Settings, clock: Clock) -> _Backend:
             clock=clock,
             backlog=bus.waiting_jobs(records),
         ),
-        objects=objects.CloudObjectStore(clients.storage_client(project), settings.lectern_bucket),
+        objects=store,
+        sessions=sessions.CloudSessions(store),
     )
 
 

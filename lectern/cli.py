@@ -185,7 +185,9 @@ def _settings() -> Settings:
         loaded = settings.load()
     except settings.SettingsError as error:
         _give_up(str(error))
-    configure(style=loaded.log_format, level=loaded.log_level)
+    configure(
+        style=loaded.log_format, level=loaded.log_level, cloud_project=loaded.cloud_project
+    )
     return loaded
 
 

@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from flask import Flask
 
+from core.ports import Checks
+from infra import health
 from infra.clock import new_id
 from infra.http import new_app
 from infra.wiring import Wiring
-from receiver.routes import ReceiveLimits, blueprint
+from receiver import content, routes, uploads
+from receiver.admission import Admission
+from receiver.routes import ReceiveLimits
+from receiver.uploads import UploadSettings
+
+RESTS_ON: Final = ("store", "jobs", "bus")
+"""What the receiver by itself needs to be ready: it starts no FFmpeg."""
 
 
-def create_app(parts: Wiring) -> Flask:
-    """Return the receiver as a WSGI application."""
-    app = new_app("receiver", keys=parts.keys, log=parts.log)
+def create_app(parts: Wiring, *, checks: Checks | None = None) -> Flask:
+    """Return the receiver as a WSGI application; `checks` stand in for all that is wired."""
+    app = new_app("receiver", keys=parts.keys, log=parts.log, open_rules={content.RULE})
     limits = ReceiveLimits(
         max_video_bytes=parts.settings.max_video_bytes,
         max_unfinished_jobs=parts.settings.max_queued_jobs,
         max_uploads_at_once=parts.settings.max_uploads_at_once,
     )
+    ledger, sessions = parts.ledger, parts.sessions
+    admission = Admission(jobs=ledger.jobs, clock=ledger.clock, bounds=limits)
+    app.register_blueprint(routes.blueprint(ledger=ledger, new_id=new_id, admission=admission))
     app.register_blueprint(
-        blueprint(ledger=parts.ledger, new_id=new_id, limits=limits, checks=parts.checks)
+        uploads.blueprint(
+            ledger=ledger,
+            sessions=sessions,
+            new_id=new_id,
+            admission=admission,
+            settings=UploadSettings(
+                ttl_s=parts.settings.upload_ttl_s, public_url=parts.settings.public_url
+            ),
+        )
     )
+    if parts.inlet is not None:
+        app.register_blueprint(
+            content.blueprint(
+                ledger=ledger, sessions=sessions, inlet=parts.inlet, admission=admission
+            )
+        )
+    app.register_blueprint(health.blueprint(parts.checks if checks is None else checks))
     return app

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core import limits
 from core.errors import Busy, ConflictingUpload, StoreFull, TruncatedUpload, Unavailable
@@ -18,12 +18,13 @@ from receiver.multipart import Form, boundary_of
 class Body:
     """A request's body: `announced` bytes, or None for a chunked one.
 
-    `read(n)` returns n bytes, fewer only at the end.
+    `read(n)` returns n bytes, fewer only at the end. `traceparent` is the request's span.
     """
 
     content_type: str | None
     announced: int | None
     read: Callable[[int], bytes]
+    traceparent: str | None = None
 
 
 def submit(body: Body, *, ledger: Ledger, run: str, max_bytes: int) -> Job:
@@ -41,7 +42,7 @@ def submit(body: Body, *, ledger: Ledger, run: str, max_bytes: int) -> Job:
             objects=ledger.objects, run=run, max_bytes=max_bytes, expected_bytes=body.announced
         ) as intake:
             _stream(body, Form(boundary, intake), intake, max_bytes)
-            upload = intake.commit()
+            upload = replace(intake.commit(), traceparent=body.traceparent)
         return _record(ledger, upload)
     except StoreFull as error:
         raise Busy(

@@ -390,10 +390,26 @@ class RecordingLog:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, object]]] = []
+        self._local = threading.local()
 
     def emit(self, event: str, /, **fields: object) -> None:
         """Keep `event` with its fields."""
-        self.events.append((event, fields))
+        self.events.append((event, {**self._bound(), **fields}))
+
+    @contextmanager
+    def bind(self, **fields: object) -> Iterator[None]:
+        """Add `fields` to the events inside the block."""
+        before = self._bound()
+        known = {name: value for name, value in fields.items() if value is not None}
+        self._local.bound = {**before, **known}
+        try:
+            yield
+        finally:
+            self._local.bound = before
+
+    def _bound(self) -> dict[str, object]:
+        bound: dict[str, object] = getattr(self._local, "bound", {})
+        return bound
 
     def names(self) -> list[str]:
         """Return the names of the events, in order."""

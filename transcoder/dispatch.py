@@ -44,19 +44,27 @@ class Again:
 
 
 def dispatch(handler: Handler, message: Message, *, clock: Clock, log: EventLog) -> Done | Again:
-    """Run `handler` on `message` and return what to do with the message. Never raises."""
+    """Run `handler` on `message` and return what to do with the message. Never raises.
+
+    Events of the step carry the message's job and trace.
+    """
+    with log.bind(job_id=message.job_id, traceparent=message.traceparent):
+        return _disposal(handler, message, clock, log)
+
+
+def _disposal(handler: Handler, message: Message, clock: Clock, log: EventLog) -> Done | Again:
     try:
         handler(message)
     except _VOID as reason:
-        log.emit("message.void", job_id=message.job_id, topic=message.topic, reason=reason.code)
+        log.emit("message.void", topic=message.topic, reason=reason.code)
     except NotDue as reason:
         return Again(delay_s=max(reason.due_at - clock.now(), 0.0))
     except Interrupted:
         return Again(delay_s=0.0)
     except Unavailable as reason:
-        log.emit("worker.waits", job_id=message.job_id, reason=reason.detail)
+        log.emit("worker.waits", reason=reason.detail)
         return Again(delay_s=_UNAVAILABLE_PAUSE_S)
     except Exception as error:  # noqa: BLE001 - the outermost loop: a defect must not end it
-        log.emit("worker.error", job_id=message.job_id, trace=traceback.format_exc())
+        log.emit("worker.error", trace=traceback.format_exc())
         return Again(delay_s=_ERROR_PAUSE_S, error=type(error).__name__)
     return Done()

@@ -29,13 +29,13 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from core import limits, problems
+from core import limits, problems, trace
 from core.errors import (
     BadMessage,
     BadRequest,
@@ -98,6 +98,7 @@ class _Envelope:
     data: str | None
     message_id: str | None
     job_id: str | None
+    traceparent: str | None
     attempt: int | None
 
     @classmethod
@@ -108,13 +109,19 @@ class _Envelope:
         except (ValueError, RecursionError):
             outer = {}
         inner = _members(outer.get("message"))
+        attributes = _members(inner.get("attributes"))
         attempt = outer.get("deliveryAttempt")
         return cls(
             data=_text(inner.get("data")),
             message_id=_name(inner.get("messageId")),
-            job_id=_name(_members(inner.get("attributes")).get("job_id")),
+            job_id=_name(attributes.get("job_id")),
+            traceparent=_name(attributes.get(trace.HEADER)),
             attempt=attempt if type(attempt) is int else None,
         )
+
+    def context(self) -> Mapping[str, object]:
+        """Return the recording's trace, in place of that of Pub/Sub's own request."""
+        return {trace.HEADER: self.traceparent} if self.traceparent else {}
 
     def message(self, topic: Topic) -> Message:
         """Return the message; raises BadMessage for none, or one of another topic."""
@@ -127,7 +134,7 @@ class _Envelope:
         message = Message.from_bytes(data)
         if message.topic is not topic:
             raise BadMessage(f"a message for {message.topic} came to {topic}")
-        return message
+        return replace(message, traceparent=self.traceparent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,10 +150,11 @@ class _Endpoint:
         self._admit()
         known = self._known(topic)
         envelope = _Envelope.of(_body())
-        message = self._message(known, envelope)
-        began = self.clock.now()
-        outcome = dispatch(self._on_time(known), message, clock=self.clock, log=self.log)
-        self._record(message, envelope, outcome, self.clock.now() - began)
+        with self.log.bind(**envelope.context()):
+            message = self._message(known, envelope)
+            began = self.clock.now()
+            outcome = dispatch(self._on_time(known), message, clock=self.clock, log=self.log)
+            self._record(message, envelope, outcome, self.clock.now() - began)
         return _answer(outcome)
 
     def _admit(self) -> None:

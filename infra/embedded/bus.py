@@ -16,6 +16,7 @@ CREATE TABLE IF NOT EXISTS messages (
     topic TEXT NOT NULL,
     job_id TEXT NOT NULL,
     run TEXT NOT NULL,
+    traceparent TEXT,
     due_at REAL NOT NULL,
     leased_until REAL NOT NULL DEFAULT 0,
     version INTEGER NOT NULL DEFAULT 1,
@@ -33,7 +34,7 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 ) STRICT;
 """
 _PUBLISH: Final = """
-INSERT INTO messages (topic, job_id, run, due_at) VALUES (?, ?, ?, ?)
+INSERT INTO messages (topic, job_id, run, traceparent, due_at) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (topic, job_id, run) DO UPDATE SET due_at = excluded.due_at, version = version + 1
 """
 _NEXT: Final = """
@@ -45,7 +46,7 @@ _GLANCE_S: Final = 1.0
 """Longest time for which an unchanged file is trusted: its clock ticks in milliseconds."""
 _LEASE: Final = """
 UPDATE messages SET leased_until = ?, deliveries = deliveries + 1 WHERE id = ?
-RETURNING id, job_id, run, version, deliveries
+RETURNING id, job_id, run, traceparent, version, deliveries
 """
 _FREE: Final = "UPDATE messages SET leased_until = 0 WHERE id = ? AND deliveries = ?"
 _POSTPONE: Final = """
@@ -79,7 +80,7 @@ class SqliteBus:
         """Have the message handed out after `delay_s`; merged with an equal one."""
         due_at = self._clock.now() + delay_s
         with self._database.writing() as connection:
-            row = (message.topic, message.job_id, message.run, due_at)
+            row = (message.topic, message.job_id, message.run, message.traceparent, due_at)
             connection.execute(_PUBLISH, row)
 
     def receive(self, topic: Topic, *, lease_s: float) -> Handout | None:
@@ -92,8 +93,8 @@ class SqliteBus:
             if found is None:
                 return None
             row = connection.execute(_LEASE, (now + lease_s, found[0])).fetchone()
-        number, job_id, run, version, deliveries = row
-        message = Message(topic=topic, job_id=job_id, run=run)
+        number, job_id, run, traceparent, version, deliveries = row
+        message = Message(topic=topic, job_id=job_id, run=run, traceparent=traceparent)
         return Handout(message=message, receipt=f"{number}:{version}", deliveries=deliveries)
 
     def _has_due(self, topic: Topic, now: float) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from google.api_core.exceptions import (
@@ -25,7 +25,7 @@ from google.api_core.retry import Retry, if_exception_type
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import PubsubMessage, PullRequest, ReceivedMessage
 
-from core import limits
+from core import limits, trace
 from core.errors import BadMessage
 from core.job import State
 from core.messages import Message, Topic
@@ -250,14 +250,15 @@ class _Receipt:
 
 
 def _attributes(message: Message) -> dict[str, str]:
-    return {"topic": message.topic.value, "job_id": message.job_id, "run": message.run}
+    attributes = {"topic": message.topic.value, "job_id": message.job_id, "run": message.run}
+    return {**attributes, trace.HEADER: message.traceparent} if message.traceparent else attributes
 
 
 def _message_for(topic: Topic, received: ReceivedMessage) -> Message:
     message = Message.from_bytes(received.message.data)
     if message.topic is not topic:
         raise BadMessage(f"a message for {message.topic} came with {topic}")
-    return message
+    return replace(message, traceparent=received.message.attributes.get(trace.HEADER))
 
 
 def _deliveries(received: ReceivedMessage) -> int:

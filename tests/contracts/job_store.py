@@ -313,6 +313,7 @@ def a_full_job(job_id: str = "course-v1:Uni+Physik~1@2026=A") -> Job:
         delivery=DeliveryLog(since=START + 0.7, attempts=9, last_outcome=note),
         failure=Failure(code="store_gone", reason=note),
         warnings=("one", "", note),
+        traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         cleaned=True,
         history=(
             Change(at=START + 1 / 3, event="Received", state=State.QUEUED),

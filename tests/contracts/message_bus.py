@@ -58,6 +58,11 @@ class MessageBusContract:
         assert handout.message.topic is Topic.DELIVER
         assert handout.deliveries == 1
 
+    def test_the_trace_comes_with_the_message(self, bus: MessageBus) -> None:
+        traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        bus.publish(Message(topic=Topic.DELIVER, job_id="j", run="r", traceparent=traceparent))
+        assert take(bus, Topic.DELIVER).message.traceparent == traceparent
+
     def test_an_empty_bus_hands_out_nothing(self, bus: MessageBus) -> None:
         assert bus.receive(Topic.TRANSCODE, lease_s=LEASE_S) is None
 

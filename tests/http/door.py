@@ -16,6 +16,7 @@ import confirmer.routes
 import receiver.routes
 from core.keys import KeyRing
 from core.ports import Checks
+from infra import health
 from infra.http import new_app
 from receiver import openapi
 from receiver.routes import ReceiveLimits
@@ -78,10 +79,10 @@ def a_door(
             ledger=world.ledger,
             new_id=lambda: f"run-{next(runs)}",
             limits=limits or ROOMY,
-            checks=checks or {},
         )
     )
     app.register_blueprint(confirmer.routes.blueprint(ledger=world.ledger))
+    app.register_blueprint(health.blueprint(checks or {}, clock=world.clock))
     return Door(world=world, app=app)
 
 

@@ -17,7 +17,7 @@ from core import limits
 from core.job import Policy
 from core.keys import KeyRing
 from core.ledger import Ledger
-from infra import http_server
+from infra import health, http_server
 from infra.clock import SystemClock, new_id
 from infra.embedded.objects import FolderObjectStore
 from infra.http import new_app
@@ -41,9 +41,8 @@ def _app(folder: Path) -> Flask:
     )
     app = new_app("receiver", keys=KeyRing([KEY]), log=log)
     bounds = replace(ROOMY, max_video_bytes=MAX_BYTES, max_uploads_at_once=UPLOADS)
-    app.register_blueprint(
-        receiver.routes.blueprint(ledger=ledger, new_id=new_id, limits=bounds, checks={})
-    )
+    app.register_blueprint(receiver.routes.blueprint(ledger=ledger, new_id=new_id, limits=bounds))
+    app.register_blueprint(health.blueprint({}))
     app.register_blueprint(confirmer.routes.blueprint(ledger=ledger))
     return app
 

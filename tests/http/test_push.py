@@ -85,9 +85,9 @@ class Push:
         return self.app.test_client().post(f"/push/{to}", data=data, headers=headers)
 
     def event(self, name: str) -> dict[str, object]:
-        """Return the fields of the one event of that name."""
+        """Return the fields of the one event of that name, without its request's random trace."""
         (fields,) = [fields for event, fields in self.world.log.events if event == name]
-        return fields
+        return {name: value for name, value in fields.items() if name != "traceparent"}
 
 
 def a_push(
@@ -147,6 +147,16 @@ def test_a_message_reaches_the_handler_of_its_topic(topic: Topic) -> None:
     answer = a_push(handlers=handlers).send(envelope(message), to=topic)
     assert (answer.status_code, answer.data) == (204, b"")
     assert seen == [(topic, message)]
+
+
+def test_the_step_happens_in_the_trace_of_its_recording() -> None:
+    traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    push = a_push(lambda _: push.world.log.emit("step"))
+    attributes = {"traceparent": traceparent, "job_id": "video-1"}
+    push.send(envelope(attributes=attributes))
+    traces = {name: fields.get("traceparent") for name, fields in push.world.log.events}
+    assert traces["step"] == traces["push.done"] == traceparent
+    assert traces["http.request"] != traceparent
 
 
 def test_what_was_done_is_told_with_job_topic_and_attempt() -> None:

@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from core.trace import Traceparent
 from lectern.example_lms import ExampleLms
 from tests.conftest import make_clip
 from tests.service.harness import (
@@ -75,18 +77,33 @@ def test_the_handshake_ends_with_nothing_left(
     assert 0 < delivery.size < clip.stat().st_size
     assert service.stop() == 0
     assert service.members() == {}
-    check_log(service.log)
+    events = logged(service.log)
+    check_events(events)
+    check_trace(events, delivery.headers["Traceparent"])
+    assert KEY not in service.log.read_text()
 
 
-def check_log(log: Path) -> None:
-    """Every line but the greeting and the farewell is an event in JSON, from every process."""
+def logged(log: Path) -> list[dict[str, Any]]:
+    """Return the events: every line but the greeting and the farewell is one, in JSON."""
     _, *lines, _ = log.read_text().splitlines()
-    events = [json.loads(line) for line in lines]
+    return [json.loads(line) for line in lines]
+
+
+def check_events(events: list[dict[str, Any]]) -> None:
+    """Nothing went wrong, and every process has told its part."""
     assert {event["severity"] for event in events} == {"INFO"}
     named = {(event["event"], event.get("job_id")) for event in events}
     of_the_job = ("job.received", "job.encoded", "job.delivered", "job.confirmed", "http.request")
     assert named >= {(name, "lecture-1") for name in of_the_job}
-    assert KEY not in log.read_text()
+
+
+def check_trace(events: list[dict[str, Any]], traceparent: str) -> None:
+    """One trace holds the upload's request, each step's events and what the LMS is sent."""
+    span = Traceparent.read(traceparent)
+    assert span is not None
+    of_the_job = [event for event in events if event["event"].startswith("job.")]
+    (receive,) = [event for event in events if event.get("route") == "/video/receive"]
+    assert {event["trace_id"] for event in [*of_the_job, receive]} == {span.trace_id}
 
 
 def test_sigterm_hands_the_work_back_within_ten_seconds(
