@@ -1,0 +1,4 @@
+output "uris" {
+  description = "Base URLs of the functions."
+  value       = { for key, function in module.function : key => function.uri }
+}

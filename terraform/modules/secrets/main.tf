@@ -1,0 +1,40 @@
+# Containers of secrets without their values: those must be in no state file. An operator adds a
+# version with `gcloud secrets versions add`, and rotates by adding the next one.
+
+locals {
+  # Environment variable => what its secret is called after the deployment's name.
+  secrets = {
+    INTERNAL_SERVICE_KEY = "service-key"
+    WEBHOOK_SECRET       = "webhook-secret"
+  }
+}
+
+resource "google_secret_manager_secret" "secret" {
+  for_each = local.secrets
+
+  project             = var.project_id
+  secret_id           = "${var.name}-${each.value}"
+  labels              = var.labels
+  deletion_protection = var.deletion_protection
+  version_destroy_ttl = "604800s" # a version that is destroyed by mistake can be had back for a week
+
+  replication {
+    user_managed {
+      replicas {
+        location = var.region
+      }
+    }
+  }
+}
+
+resource "google_secret_manager_secret_iam_member" "reader" {
+  for_each = {
+    for pair in setproduct(keys(local.secrets), keys(var.readers)) :
+    "${pair[0]}/${pair[1]}" => { secret = pair[0], member = var.readers[pair[1]] }
+  }
+
+  project   = var.project_id
+  secret_id = google_secret_manager_secret.secret[each.value.secret].secret_id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = each.value.member
+}

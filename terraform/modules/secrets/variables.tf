@@ -1,0 +1,31 @@
+variable "project_id" {
+  description = "Project of the secrets."
+  type        = string
+}
+
+variable "region" {
+  description = "Where the secrets are kept."
+  type        = string
+}
+
+variable "name" {
+  description = "What the secrets' names begin with."
+  type        = string
+}
+
+variable "readers" {
+  description = "IAM members that read both secrets, by a name of your choice. Every service does: the settings want them."
+  type        = map(string)
+}
+
+variable "deletion_protection" {
+  description = "Refuse to delete the secrets."
+  type        = bool
+  default     = true
+}
+
+variable "labels" {
+  description = "Labels of the secrets."
+  type        = map(string)
+  default     = {}
+}

@@ -1,0 +1,46 @@
+# The environment of the containers: each name is a setting of infra/settings.py. PORT comes from
+# the platform. A setting that is not named here has its default, unless var.settings names it.
+
+locals {
+  # What every process needs to find its place.
+  common = {
+    LECTERN_BACKEND      = "gcp"
+    GOOGLE_CLOUD_PROJECT = var.project_id
+    LECTERN_BUCKET       = var.bucket
+    FIRESTORE_DATABASE   = var.database
+    FIRESTORE_JOBS       = var.collection
+    PUBSUB_PREFIX        = var.prefix
+    HOST                 = "0.0.0.0"
+    LECTERN_DATA_DIR     = "/tmp/lectern"
+    LOG_FORMAT           = "json"
+    LOG_LEVEL            = var.log_level
+    LMS_STORE_URL        = var.lms_store_url
+    UPLOAD_TTL_S         = tostring(var.times.upload_ttl_s)
+    STORE_RETRY_FOR_S    = tostring(var.times.store_retry_for_s)
+    CONFIRM_TTL_S        = tostring(var.times.confirm_ttl_s)
+  }
+
+  # What the check of Pub/Sub's tokens needs. Cloud Run lets nobody in but the push account, and
+  # takes the signature out of the tokens that it has verified.
+  pushed = {
+    PUSH_SERVICE_ACCOUNT = var.push_account
+    PUSH_BEHIND_IAM      = "true"
+    PUSH_DELIVERIES_MAX  = tostring(var.push_deliveries_max)
+  }
+
+  receiver = {
+    RECEIVER_THREADS    = tostring(var.receiver.threads)
+    MAX_UPLOADS_AT_ONCE = tostring(var.receiver.uploads_at_once)
+    PUBLIC_URL          = var.public_url
+  }
+
+  transcoder = {
+    PUSH_AUDIENCE = var.audiences.transcoder
+  }
+
+  courier = {
+    PUSH_AUDIENCE = var.audiences.courier
+  }
+
+  confirmer = {}
+}

@@ -1,0 +1,14 @@
+output "uris" {
+  description = "Base URLs of the services."
+  value = {
+    receiver   = module.receiver.uri
+    transcoder = module.transcoder.uri
+    courier    = module.courier.uri
+    confirmer  = module.confirmer.uri
+  }
+}
+
+output "environment" {
+  description = "Environment that all services share, for the functions."
+  value       = merge(local.common, var.settings)
+}

@@ -1,0 +1,1 @@
+"""The files that deploy Lectern agree with the code."""
