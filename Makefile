@@ -6,9 +6,9 @@ JOBS ?= auto
 UV_COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra build
 
-.PHONY: help demo up test check format bench lock clean
+.PHONY: help demo up test check check-terraform format bench lock clean
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/python.ok:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -41,6 +41,12 @@ check: $(VENV)/dev.ok ## ruff, mypy strict, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check-terraform: ## format, validity, tests and checkov of terraform/; needs terraform and its registry
+	terraform fmt -check -recursive terraform
+	for root in example modules/storage; do \
+		(cd terraform/$$root && terraform init -backend=false -input=false && terraform validate && terraform test) || exit 1; done
+	$(BIN)/uv tool run --isolated checkov==3.3.30 -d terraform --framework terraform --compact --quiet
 
 format: $(VENV)/dev.ok ## put the code into its canonical form
 	$(BIN)/ruff check --fix .
