@@ -130,7 +130,7 @@ class ChecksumMismatch(Conflict):
 
 
 class Gone(LecternError):
-    """The job was never confirmed, and its files were removed when their time was up."""
+    """Its time was up, or it was called off; its files were removed."""
 
     code = "expired"
     http_status = 410

@@ -21,6 +21,18 @@ class Poisoned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Buried:
+    """The bus gave `message` up: it will not be delivered again.
+
+    That says something about the bus and its receivers, little about the job: a job that may
+    still be claimed waits for the sweep; one whose claims are used up is given up as Poisoned.
+    """
+
+    message: Message
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Renewed:
     """The worker with `fence` is alive; `progress` is 0 to 100, or None for no news."""
 
@@ -119,7 +131,7 @@ Fenced = (
     Renewed | Released | Encoded | Retried | Failed | Delivered | DeliveryDeferred | DeliveryRefused
 )
 """Events of a worker that holds the lease: void under any fence but the job's present one."""
-Event = Fenced | Claimed | Poisoned | Redelivered | Confirmed | Cancelled | Woken | Cleaned
+Event = Fenced | Claimed | Poisoned | Buried | Redelivered | Confirmed | Cancelled | Woken | Cleaned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from core import events as ev
 from core.errors import LecternError, NotFound, StaleMessage, Unavailable, WorkerLost
-from core.job import UNFINISHED, Job, Policy, run_prefixes
+from core.facts import told
+from core.job import Job, Policy, run_prefixes
 from core.messages import Message
 from core.ports import Clock, EventLog, JobStore, MessageBus, ObjectStore
 from core.submission import Upload, receive
-from core.transitions import advance, message_of, next_claim
+from core.transitions import advance, needs, next_claim
 
 Decision = tuple[Job, tuple[ev.Effect, ...]]
 
@@ -65,7 +66,7 @@ class Ledger:
         return job
 
     def _claim(self, job: Job | None, message: Message, now: float) -> Decision:
-        if job is None or job.state not in UNFINISHED or message_of(job) != message:
+        if job is None or not needs(job, message):
             raise StaleMessage(f"the job needs no {message.topic} step of run {message.run}")
         return advance(job, next_claim(job), now, self.policy)
 
@@ -80,7 +81,7 @@ class Ledger:
             return after
 
         after = self.jobs.update(job_id, change)
-        self._log(before, after)
+        self._log(before, after, effects)
         for effect in effects:
             self._perform(effect, after)
         return after
@@ -122,24 +123,10 @@ class Ledger:
         except LecternError as error:
             self.log.emit("job.clean_unrecorded", job_id=effect.job_id, reason=error.detail)
 
-    def _log(self, before: Job | None, after: Job) -> None:
-        lines = after.history
-        if before is not None and before.history and lines[-1:] == before.history[-1:]:
-            return
-        if before is after or not lines:
-            return
-        line = lines[-1]
-        self.log.emit(
-            f"job.{line.event.lower()}",
-            job_id=after.job_id,
-            organization_id=after.organization_id,
-            state=after.state.value,
-            fence=after.fence,
-            attempt=after.delivery.attempts if after.delivery else after.retries + 1,
-            note=line.note,
-            duration_s=round(after.updated_at - (before.updated_at if before else line.at), 3),
-            traceparent=after.traceparent,
-        )
+    def _log(self, before: Job | None, after: Job, effects: tuple[ev.Effect, ...]) -> None:
+        if (said := told(before, after, effects)) is not None:
+            event, fields = said
+            self.log.emit(event, **fields)
 
 
 def _known(job: Job | None, job_id: str) -> Job:

@@ -50,6 +50,14 @@ GLANCE_S: Final = 1.0
 request."""
 TRACE_CHARS_MAX: Final = 8 * KIB
 """Characters of a traceback that are kept with the event of an internal error."""
+ANNOUNCEMENT_BYTES_MAX: Final = 16 * KIB
+"""Bytes of a direct upload's announcement: five members."""
+UPLOAD_TYPE_CHARS_MAX: Final = 128
+"""Characters of the `content_type` that a direct upload announces."""
+OPEN_UPLOADS_MAX: Final = 1000
+"""Direct uploads that the embedded service keeps open at once; each is a folder with a file."""
+SWEEP_UPLOADS_MAX: Final = 20
+"""Direct uploads that one sweep finishes; each is read as a whole."""
 
 # --- work -------------------------------------------------------------------------------------
 CLAIMS_MAX: Final = 12
@@ -70,6 +78,22 @@ SWEEP_JOBS_MAX: Final = 20_000
 """Jobs that one sweep handles before it leaves the rest to the next."""
 MESSAGE_BYTES_MAX: Final = 16 * KIB
 """Bytes of one bus message; Pub/Sub would take 10,000,000."""
+
+# --- pushed messages --------------------------------------------------------------------------
+PUSH_ACK_S: Final = 600.0
+"""Pub/Sub's longest wait for the answer to a push; then the message is delivered again. The
+request timeout of a service on Cloud Run must be as long."""
+PUSH_STEP_S: Final = 540.0
+"""Seconds for one step of a pushed message, from its start to its recording. What is left until
+`PUSH_ACK_S` is for waiting its turn and for calls that are tried again."""
+PUSH_COMMIT_S: Final = 90.0
+"""The last part of `PUSH_STEP_S`, kept for what follows an encode: 500 MB to the object store at
+10 MB/s, and the record. So fetching, probing and encoding together have 450 s."""
+PUSH_WAIT_S: Final = 20.0
+"""Seconds that a push waits for the one before it; then it is refused and delivered again. On
+Cloud Run no push ever waits: it gives an instance one request at a time."""
+PUSH_WAITING_MAX: Final = 4
+"""Pushes that wait so at the same time; each holds a thread, and `/health` needs one too."""
 
 # --- delivery ---------------------------------------------------------------------------------
 DELIVERY_FIRST_DELAY_S: Final = 5.0

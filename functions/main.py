@@ -8,16 +8,29 @@ from dataclasses import replace
 
 from core import limits
 from core.errors import Unavailable
-from functions.sweep import Swept, remove_abandoned, remove_orphans, wake_jobs
+from functions.sweep import Swept, endless, remove_abandoned, remove_orphans, wake_jobs
+from functions.uploads import tend_uploads
 from infra.wiring import Wiring
 
 
-def sweep(parts: Wiring) -> Swept:
-    """Do one whole sweep: jobs that wait, then objects that belong to nobody."""
-    woken = wake_jobs(parts.ledger)
-    removed = remove_orphans(parts.ledger, grace_s=parts.settings.orphan_grace_s)
+def sweep(parts: Wiring, *, orphans: bool = True, enough: Callable[[], bool] = endless) -> Swept:
+    """Do one sweep: jobs that wait, direct uploads, then, with `orphans`, what belongs to nobody.
+
+    Stops early when `enough()`; then `more` is set.
+    """
+    woken = wake_jobs(parts.ledger, enough=enough)
+    tended = tend_uploads(parts.ledger, parts.sessions, enough=enough)
+    removed = Swept()
+    if orphans and not woken.more:
+        removed = remove_orphans(parts.ledger, grace_s=parts.settings.orphan_grace_s, enough=enough)
     left = remove_abandoned(parts.ledger, parts.scratch)
-    return replace(removed, jobs=woken.jobs, folders=left.folders)
+    return replace(
+        removed,
+        jobs=woken.jobs,
+        uploads=tended.uploads,
+        folders=left.folders,
+        more=woken.more or tended.more or removed.more,
+    )
 
 
 def run_clock(parts: Wiring, stop: Callable[[], bool]) -> None:
@@ -30,6 +43,7 @@ def run_clock(parts: Wiring, stop: Callable[[], bool]) -> None:
     while not stop():
         try:
             wake_jobs(parts.ledger)
+            tend_uploads(parts.ledger, parts.sessions)
             remove_abandoned(parts.ledger, parts.scratch)
             if time.monotonic() >= orphans_at:
                 remove_orphans(parts.ledger, grace_s=parts.settings.orphan_grace_s)

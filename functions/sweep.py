@@ -3,58 +3,87 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from core import limits
+from core.declarations import declared_runs, read_declaration
 from core.errors import LecternError
 from core.events import Woken
-from core.job import PREFIXES, run_of, scratch_owner
+from core.job import PREFIXES, declaration_key, outcome_key, run_of, scratch_owner
 from core.ledger import Ledger
 from core.ports import ObjectInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
-    """What a sweep did: jobs woken; objects, partial uploads and private folders removed."""
+    """What a sweep did: jobs woken; objects, partial uploads and private folders removed.
+
+    `uploads` are the direct uploads that it finished or ended. `more` tells that it stopped at a
+    bound and the next one has something left to do.
+    """
 
     jobs: int = 0
+    uploads: int = 0
     orphans: int = 0
     partials: int = 0
     folders: int = 0
+    more: bool = False
 
 
-def wake_jobs(ledger: Ledger) -> Swept:
-    """Wake every job whose time has come: requeue, expire, clean or forget it."""
+def endless() -> bool:
+    """Say that there is time for all: a sweep that is bounded by its counts alone."""
+    return False
+
+
+def wake_jobs(ledger: Ledger, *, enough: Callable[[], bool] = endless) -> Swept:
+    """Wake every job whose time has come: requeue, expire, clean or forget it.
+
+    Stops early, before the next job, when `enough()`.
+    """
     seen: set[str] = set()
     while len(seen) < limits.SWEEP_JOBS_MAX:
         due = ledger.jobs.due(ledger.clock.now(), limit=limits.SWEEP_BATCH)
         fresh = [job.job_id for job in due if job.job_id not in seen]
         if not fresh:
-            break
+            return Swept(jobs=len(seen))
         for job_id in fresh:
+            if enough():
+                return Swept(jobs=len(seen), more=True)
             _wake(ledger, job_id)
-        seen.update(fresh)
-    return Swept(jobs=len(seen))
+            seen.add(job_id)
+    return Swept(jobs=len(seen), more=True)
 
 
-def remove_orphans(ledger: Ledger, *, grace_s: float) -> Swept:
+def remove_orphans(
+    ledger: Ledger, *, grace_s: float, enough: Callable[[], bool] = endless
+) -> Swept:
     """Delete objects older than `grace_s` that belong to no job or to one that is cleaned.
 
-    The grace covers the moment between an object's commit and its job's record.
+    The grace covers the moment between an object's commit and its job's record. A direct upload
+    whose outcome is not known yet keeps all that it has, however old: `functions.uploads` decides
+    on it. Its declaration is kept until the grace after its end. Stops early, before the next
+    object, when `enough()`.
     """
     before = ledger.clock.now() - grace_s
+    settled = declared_runs(ledger.objects)
     orphans = 0
+    more = False
     owned: dict[str, bool] = {}
-    for prefix in PREFIXES:
-        for item in ledger.objects.list(f"{prefix}/"):
-            if item.committed_at < before and not _is_owned(ledger, item, owned):
-                ledger.objects.delete(item.key)
-                orphans += 1
+    for item in _objects(ledger):
+        if enough():
+            more = True
+            break
+        if item.committed_at >= before or _is_declared(ledger, item, settled, before):
+            continue
+        if not _is_owned(ledger, item, owned):
+            ledger.objects.delete(item.key)
+            orphans += 1
     partials = ledger.objects.discard_partials(before=before)
     if orphans or partials:
         ledger.log.emit("sweep.orphans_removed", objects=orphans, partials=partials)
-    return Swept(orphans=orphans, partials=partials)
+    return Swept(orphans=orphans, partials=partials, more=more)
 
 
 def remove_abandoned(ledger: Ledger, scratch: Path) -> Swept:
@@ -72,6 +101,11 @@ def remove_abandoned(ledger: Ledger, scratch: Path) -> Swept:
     return Swept(folders=folders)
 
 
+def _objects(ledger: Ledger) -> Iterator[ObjectInfo]:
+    for prefix in PREFIXES:
+        yield from ledger.objects.list(f"{prefix}/")
+
+
 def _is_held(ledger: Ledger, name: str) -> bool:
     owner = scratch_owner(name)
     job_id = ledger.jobs.owner(owner[0]) if owner else None
@@ -84,6 +118,24 @@ def _wake(ledger: Ledger, job_id: str) -> None:
         ledger.apply(job_id, Woken())
     except LecternError as error:  # one job's trouble must not keep the others waiting
         ledger.log.emit("sweep.error", job_id=job_id, reason=error.detail)
+
+
+def _is_declared(
+    ledger: Ledger, item: ObjectInfo, settled: Mapping[str, bool], before: float
+) -> bool:
+    """Tell whether a direct upload needs the object: all until its outcome is known.
+
+    After that it needs what tells of the outcome, until its time is over.
+    """
+    run = run_of(item.key)
+    if run is None or run not in settled:
+        return False
+    if not settled[run]:
+        return True
+    if item.key not in {declaration_key(run), outcome_key(run)}:
+        return False
+    declared = read_declaration(ledger.objects, run)
+    return declared is not None and declared.expires_at >= before
 
 
 def _is_owned(ledger: Ledger, item: ObjectInfo, known: dict[str, bool]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -24,6 +24,7 @@ from core.errors import (
     Unauthorized,
     Unavailable,
 )
+from core.job import Job
 from core.keys import KeyRing
 from core.ports import EventLog
 from core.trace import Traceparent
@@ -72,7 +73,7 @@ class _Door:
             status=response.status_code,
             code=g.get("code"),
             duration_s=round(time.monotonic() - g.began, 4),
-            job_id=g.get("job_id"),
+            **_subject(),
         )
         return response
 
@@ -143,6 +144,18 @@ def new_app(
     app.register_error_handler(HTTPException, door.refuse_http)
     app.register_error_handler(Exception, door.fail)
     return app
+
+
+def _subject() -> Mapping[str, object]:
+    """Return what the request is about: the view's `g.job`, or what it knew of it without one."""
+    job: Job | None = g.get("job")
+    if job is None:
+        return {name: g.get(name) for name in ("job_id", "organization_id")}
+    return {
+        "job_id": job.job_id,
+        "organization_id": job.organization_id,
+        "state": job.state.value,
+    }
 
 
 def _answer(error: LecternError, *, error_id: str | None = None) -> Response:

@@ -25,6 +25,7 @@ _WARNINGS: Final = frozenset(
     {
         "bus.unavailable",
         "http.unavailable",
+        "job.buried",
         "job.clean_unrecorded",
         "job.deliverydeferred",
         "job.retried",
@@ -33,20 +34,24 @@ _WARNINGS: Final = frozenset(
         "process.restarted",
         "push.again",
         "push.refused",
+        "push.unchecked",
         "store.unavailable",
+        "upload.foreign_bucket",
         "upload.left_to_sweep",
         "worker.waits",
     }
 )
 _ERRORS: Final = frozenset(
     {
+        "dead_letter.malformed",
+        "event.malformed",
         "http.internal_error",
         "job.deliveryrefused",
         "job.failed",
         "job.poisoned",
         "message.buried",
-        "sweep.error",
         "push.malformed",
+        "sweep.error",
         "worker.error",
     }
 )

@@ -50,17 +50,24 @@ def demo(file: Path | None) -> None:
 
 
 @main.command()
+@click.option("--host", default="127.0.0.1", show_default=True,
+              help="Address to listen on; `0.0.0.0` for all.")  # fmt: skip
 @click.option("--port", type=int, help="Where to listen (default: where the service delivers).")
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("var/lms"),
               show_default=True, help="Where received lectures are stored.")  # fmt: skip
 @click.option("--confirm/--no-confirm", default=True, help="Confirm each lecture once it is safe.")
-def lms(port: int | None, folder: Path, confirm: bool) -> None:  # noqa: FBT001 - click's flag
+@click.option("--confirm-at", metavar="URL",
+              help="The service to confirm at (default: the one on this data folder).")  # fmt: skip
+def lms(host: str, port: int | None, folder: Path, confirm: bool,  # noqa: FBT001 - click's flag
+        confirm_at: str | None) -> None:  # fmt: skip
     """Run a small LMS that stores and confirms, as an example and to try things out."""
     from lectern import lms as example
 
     settings = _settings()
     with _told():
-        example.run(settings, port=port, folder=folder, confirm=confirm)
+        example.run(
+            settings, host=host, port=port, folder=folder, confirm=confirm, confirm_at=confirm_at
+        )
 
 
 @main.command()
@@ -172,8 +179,10 @@ def _run_role(role: str, parts: Wiring, handle: int | None) -> None:
         run_clock(parts, stop)
         return
     from core.messages import Topic
+    from transcoder.hidden import hide
     from transcoder.main import run as work
 
+    hide()
     work(parts, Topic(role), stop)
 
 
@@ -185,9 +194,7 @@ def _settings() -> Settings:
         loaded = settings.load()
     except settings.SettingsError as error:
         _give_up(str(error))
-    configure(
-        style=loaded.log_format, level=loaded.log_level, cloud_project=loaded.cloud_project
-    )
+    configure(style=loaded.log_format, level=loaded.log_level, cloud_project=loaded.cloud_project)
     return loaded
 
 

@@ -3,7 +3,7 @@
     with LecternClient("http://127.0.0.1:8080", key) as lectern:
         lectern.receive(Path("lecture.mp4"), video_id="lecture-42", organization_id="uni-1")
 
-All three calls may be repeated without harm, so this client does repeat them when the service
+All calls may be repeated without harm, so this client does repeat them when the service
 is busy or away for a moment.
 """
 
@@ -28,6 +28,7 @@ from tenacity import (
 )
 
 from core import limits
+from lectern.direct import Sending, SessionRefused, Stuck
 
 Progress = Callable[[int, int], object]
 """Called with bytes sent and bytes in all."""
@@ -145,6 +146,47 @@ class LecternClient:
 
         return self._call(post)
 
+    def upload_direct(
+        self,
+        path: Path,
+        *,
+        video_id: str,
+        organization_id: str,
+        content_type: str = "video/mp4",
+        sha256: str | None = None,
+        on_progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """Send a recording in a resumable session; return the same as `receive`.
+
+        A connection that breaks is taken up again where it broke. With `sha256`, the file's hex
+        digest, the service compares. Raises OSError when the file cannot be read.
+        """
+        said = {
+            "video_id": video_id,
+            "organization_id": organization_id,
+            "size": path.stat().st_size,
+            "content_type": content_type,
+        } | ({"sha256": sha256} if sha256 else {})
+        announced = self._call(lambda: self._send("POST", "/uploads", json=said))
+        sending = Sending(
+            session=self._session,
+            url=announced["upload_url"],
+            path=path,
+            timeout_s=self._timeout_s,
+            tries=TRIES,
+            pause_max_s=PAUSE_MAX_S,
+            sleep=self._sleep,
+            on_progress=on_progress,
+        )
+        try:
+            sending.run()
+        except SessionRefused as refusal:
+            _answer(refusal.response)
+        except Stuck as error:
+            raise LecternUnreachable(f"the upload stands still: {error}") from error
+        complete = f"/uploads/{announced['upload_id']}/complete"
+        return self._call(lambda: self._send("POST", complete))
+
     def status(self, video_id: str) -> dict[str, Any]:
         """Return how the recording stands: `state`, `progress` in percent, times, sizes."""
         return self._call(lambda: self._send("GET", f"/status/{quote(video_id, safe='')}"))
@@ -236,7 +278,7 @@ def _monitored(form: MultipartEncoder, on_progress: Progress | None) -> Multipar
 
 def _answer(response: requests.Response) -> dict[str, Any]:
     fields = _json(response)
-    if response.status_code == HTTPStatus.OK:
+    if response.status_code in {HTTPStatus.OK, HTTPStatus.CREATED}:
         return fields
     raise LecternRefused(
         str(fields.get("code", f"http_{response.status_code}")),

@@ -15,15 +15,23 @@ from lectern.up import ADDRESS_FILE
 from transcoder.stopping import StopSignal
 
 
-def run(settings: Settings, *, port: int | None, folder: Path, confirm: bool) -> None:
-    """Take deliveries until SIGINT or SIGTERM."""
+def run(
+    settings: Settings,
+    *,
+    host: str,
+    port: int | None,
+    folder: Path,
+    confirm: bool,
+    confirm_at: str | None = None,
+) -> None:
+    """Take deliveries until SIGINT or SIGTERM; confirm at the URL `confirm_at`, if given."""
     stop = StopSignal()
     stop.install()
 
     def confirm_stored(video_id: str, sha256: str) -> None:
         key = wiring.service_keys(settings)[0]
         try:
-            with LecternClient(_service_url(settings), key) as client:
+            with LecternClient(confirm_at or _service_url(settings), key) as client:
                 client.confirm(video_id, sha256=sha256)
         except (LecternRefused, LecternUnreachable) as error:
             print(f"could not confirm {video_id}: {error}", flush=True)
@@ -35,10 +43,12 @@ def run(settings: Settings, *, port: int | None, folder: Path, confirm: bool) ->
         folder=folder,
         confirm=confirm_stored if confirm else None,
         on_stored=_print_delivery,
+        host=host,
         port=EXAMPLE_LMS_PORT if port is None else port,
     )
     with lms:
-        print(f"An example LMS takes deliveries at {lms.url} and stores them in {folder}/.")
+        print(f"An example LMS takes deliveries at {lms.url} and stores them in {folder}/.",
+              flush=True)  # fmt: skip
         if not confirm:
             print("It does not confirm; do that yourself: see step 3 of the curl lines.")
         while not stop():

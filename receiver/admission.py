@@ -50,21 +50,31 @@ class Admission:
     """
 
     def __init__(self, *, jobs: JobStore, clock: Clock, bounds: ReceiveLimits) -> None:
-        self._bounds = bounds
+        self.bounds = bounds
         self._slots = threading.BoundedSemaphore(bounds.max_uploads_at_once)
         self._unfinished = Remembered(lambda: unfinished(jobs), clock)
 
     @contextmanager
     def upload(self) -> Iterator[None]:
-        """Hold a place for one upload."""
+        """Hold a place for one upload that becomes a job."""
+        with self.transfer():
+            self.check_queue()
+            yield
+
+    @contextmanager
+    def transfer(self) -> Iterator[None]:
+        """Hold a place for bytes on their way whose upload was let in before."""
         if not self._slots.acquire(blocking=False):
             raise _busy("too many uploads are on their way at once")
         try:
-            if self._unfinished() >= self._bounds.max_unfinished_jobs:
-                raise _busy("too many recordings wait for their turn")
             yield
         finally:
             self._slots.release()
+
+    def check_queue(self) -> None:
+        """Return if there is room for one more job; hold nothing."""
+        if self._unfinished() >= self.bounds.max_unfinished_jobs:
+            raise _busy("too many recordings wait for their turn")
 
 
 def unfinished(jobs: JobStore) -> int:

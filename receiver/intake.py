@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Final, Self
 
@@ -23,17 +23,25 @@ _KNOWN: Final = (*_IDS, "sha256")
 class Intake:
     """The sink of an upload's form. Leaving its context drops what was not committed.
 
+    `heard` is told each field that has passed its check, also of a form that is refused later.
     Raises what is wrong with the upload as soon as it is known: MissingField, InvalidId,
     InvalidField, UnsupportedType, TooLarge, and StoreFull.
     """
 
     def __init__(
-        self, *, objects: ObjectStore, run: str, max_bytes: int, expected_bytes: int | None
+        self,
+        *,
+        objects: ObjectStore,
+        run: str,
+        max_bytes: int,
+        expected_bytes: int | None,
+        heard: Callable[[str, str], None],
     ) -> None:
         self._objects = objects
         self._run = run
         self._max_bytes = max_bytes
         self._expected_bytes = expected_bytes
+        self._heard = heard
         self._stack = ExitStack()
         self._fields: dict[str, str] = {}
         self._files = 0
@@ -61,6 +69,7 @@ class Intake:
         if name in self._fields:
             raise InvalidField(f"{name} is given twice")
         self._fields[name] = _checked(name, value)
+        self._heard(name, self._fields[name])
 
     def begin_file(self) -> None:
         """Refuse a second file."""

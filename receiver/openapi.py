@@ -32,6 +32,43 @@ _ERRORS: Final = {
         errors.Unavailable,
         *_BEHIND_KEY,
     ),
+    "beginUpload": (
+        errors.BadRequest,
+        errors.MissingField,
+        errors.InvalidId,
+        errors.InvalidField,
+        errors.TruncatedUpload,
+        errors.UnsupportedType,
+        errors.ConflictingUpload,
+        errors.TooLarge,
+        errors.Busy,
+        errors.Unavailable,
+        *_BEHIND_KEY,
+    ),
+    "uploadStatus": (errors.NotFound, errors.Unavailable, *_BEHIND_KEY),
+    "completeUpload": (
+        errors.InvalidField,
+        errors.UnsupportedType,
+        errors.NotFound,
+        errors.ConflictingUpload,
+        errors.NotReady,
+        errors.Gone,
+        errors.TooLarge,
+        errors.Busy,
+        errors.Unavailable,
+        *_BEHIND_KEY,
+    ),
+    "putContent": (
+        errors.InvalidField,
+        errors.TruncatedUpload,
+        errors.NotFound,
+        errors.Gone,
+        errors.TooLarge,
+        errors.Busy,
+        errors.Unavailable,
+        *_ALWAYS,
+    ),
+    "cancelUpload": (errors.NotFound, errors.Gone, errors.Unavailable, *_ALWAYS),
     "confirm": (
         errors.BadRequest,
         errors.MissingField,
@@ -54,6 +91,13 @@ _ERRORS: Final = {
 }
 
 
+_TEXT_HEADER: Final[Node] = {"schema": {"type": "string"}}
+_CONTENT_PARAMETERS: Final = (
+    {"name": "upload_id", "in": "path", "required": True, "schema": schemas.UPLOAD_ID},
+    {"name": "token", "in": "query", "required": True, **_TEXT_HEADER},
+)
+
+
 def document() -> Node:
     """Return the description as JSON values."""
     return {
@@ -64,6 +108,10 @@ def document() -> Node:
         "paths": {
             "/video/receive": {"post": _receive()},
             "/video/confirm": {"post": _confirm()},
+            "/uploads": {"post": _begin_upload()},
+            "/uploads/{upload_id}": {"get": _upload_status()},
+            "/uploads/{upload_id}/complete": {"post": _complete_upload()},
+            "/uploads/{upload_id}/content": {"put": _put_content(), "delete": _cancel_upload()},
             "/status/{video_id}": {"get": _status()},
             "/health": {"get": _health()},
             "/ready": {"get": _ready()},
@@ -107,6 +155,88 @@ def _receive() -> Node:
     }
 
 
+def _begin_upload() -> Node:
+    fields = {
+        "type": "object",
+        "required": ["video_id", "organization_id", "size", "content_type"],
+        "properties": {
+            "video_id": reference("Id"),
+            "organization_id": reference("Id"),
+            "size": {"type": "integer", "minimum": 1},
+            "content_type": {"type": "string", "maxLength": limits.UPLOAD_TYPE_CHARS_MAX},
+            "sha256": reference("Sha256"),
+        },
+    }
+    return {
+        "operationId": "beginUpload",
+        "summary": "Announce a recording that is sent in pieces or by a browser",
+        "description": (
+            "`upload_url` carries its own authority and speaks Cloud Storage's resumable upload "
+            "protocol. The job starts by itself when the last byte has arrived."
+        ),
+        "requestBody": _body(required={"application/json": fields}),
+        "responses": _responses(
+            "beginUpload", _json("Send the bytes to `upload_url`.", "Announced"), status=201
+        ),
+    }
+
+
+def _upload_status() -> Node:
+    return {
+        "operationId": "uploadStatus",
+        "summary": "See how a direct upload stands",
+        "parameters": [_in_path("upload_id", schemas.UPLOAD_ID)],
+        "responses": _responses("uploadStatus", _json("The upload as it is now.", "Upload")),
+    }
+
+
+def _complete_upload() -> Node:
+    return {
+        "operationId": "completeUpload",
+        "summary": "Start the job now and hear what became of the upload",
+        "description": "Doing it again answers the same.",
+        "parameters": [_in_path("upload_id", schemas.UPLOAD_ID)],
+        "responses": _responses("completeUpload", _json("The recording is queued.", "Queued")),
+    }
+
+
+def _put_content() -> Node:
+    content_range = {
+        "name": "Content-Range",
+        "in": "header",
+        "schema": {"type": "string"},
+        "description": "`bytes A-B/N` for a piece; `bytes */N` and no body to ask what is there.",
+    }
+    there = {"description": "`bytes=0-K`; absent while nothing is there.", **_TEXT_HEADER}
+    responses = _responses("putContent", _json("All bytes are there.", "Upload"))
+    return {
+        "operationId": "putContent",
+        "summary": "Send bytes of a direct upload, where the service keeps them itself",
+        "security": [],
+        "parameters": [*_CONTENT_PARAMETERS, content_range],
+        "requestBody": {"content": {"application/octet-stream": {"schema": {}}}},
+        "responses": {
+            **responses,
+            "308": {"description": "Send the bytes after `Range`.", "headers": {"Range": there}},
+        },
+    }
+
+
+def _cancel_upload() -> Node:
+    ended = {"description": "The upload has ended and its bytes are gone."}
+    return {
+        "operationId": "cancelUpload",
+        "summary": "Call a direct upload off",
+        "security": [],
+        "parameters": [*_CONTENT_PARAMETERS],
+        "responses": _responses("cancelUpload", ended, status=204),
+    }
+
+
+def _in_path(name: str, schema: Node) -> Node:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
 def _confirm() -> Node:
     fields = {
         "type": "object",
@@ -127,16 +257,10 @@ def _confirm() -> Node:
 
 
 def _status() -> Node:
-    video_id = {
-        "name": "video_id",
-        "in": "path",
-        "required": True,
-        "schema": reference("Id"),
-    }
     return {
         "operationId": "status",
         "summary": "See how a recording is coming along",
-        "parameters": [video_id],
+        "parameters": [_in_path("video_id", reference("Id"))],
         "responses": _responses("status", _json("The job as it is now.", "Job")),
     }
 
@@ -179,12 +303,12 @@ def _openapi() -> Node:
     }
 
 
-def _responses(operation: str, ok: Node) -> Node:
+def _responses(operation: str, ok: Node, *, status: int = 200) -> Node:
     by_status: dict[int, list[type[errors.LecternError]]] = {}
     for error in _ERRORS[operation]:
         by_status.setdefault(error.http_status, []).append(error)
-    refusals = {str(status): _refusal(by_status[status]) for status in sorted(by_status)}
-    return {"200": ok, **refusals}
+    refusals = {str(known): _refusal(by_status[known]) for known in sorted(by_status)}
+    return {str(status): ok, **refusals}
 
 
 def _refusal(kinds: list[type[errors.LecternError]]) -> Node:

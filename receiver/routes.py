@@ -49,17 +49,19 @@ class _Views:
             announced=request.content_length,
             read=request.stream.read,
             traceparent=g.traceparent,
+            heard=_name,
         )
         with self.admission.upload():
             job = submit(
                 body, ledger=self.ledger, run=self.new_id(), max_bytes=self.max_video_bytes
             )
-        g.job_id = job.job_id
+        g.job = job
         return jsonify(status=State.QUEUED.value, video_id=job.job_id)
 
     def status(self, video_id: str) -> Response:
         g.job_id = check_id("video_id", video_id)
-        return jsonify(views.status(self.ledger.read(video_id)))
+        g.job = self.ledger.read(video_id)
+        return jsonify(views.status(g.job))
 
     def metrics(self) -> Response:
         text, content_type = metrics.exposition(self.ledger)
@@ -67,3 +69,12 @@ class _Views:
 
     def openapi(self) -> Response:
         return jsonify(openapi.document())
+
+
+def _name(field: str, value: str) -> None:
+    """Have the request's event say whose upload it is, whatever becomes of it."""
+    match field:
+        case "video_id":
+            g.job_id = value
+        case "organization_id":
+            g.organization_id = value

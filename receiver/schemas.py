@@ -14,6 +14,7 @@ _TIME: Final[Node] = {"type": "string", "format": "date-time"}
 _COUNT: Final[Node] = {"type": "integer", "minimum": 0}
 _SECONDS: Final[Node] = {"type": "number", "minimum": 0}
 _TEXT: Final[Node] = {"type": "string"}
+UPLOAD_ID: Final[Node] = {"type": "string", "pattern": "^[A-Za-z0-9-]{1,64}$"}
 _ID_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9._~:@+=-]*$"
 
 
@@ -31,6 +32,8 @@ def all_schemas() -> Node:
         "State": {"type": "string", "enum": states},
         "Queued": _answer(State.QUEUED),
         "Completed": _answer(State.COMPLETED),
+        "Announced": _announced(),
+        "Upload": _upload(),
         "Job": _job(),
         "Source": _object(_file(), optional=_media()),
         "Output": _output(),
@@ -61,6 +64,37 @@ def _job() -> Node:
             "warnings": {"type": "array", "items": _TEXT},
             "history": {"type": "array", "items": reference("Change")},
         }
+    )
+
+
+def _announced() -> Node:
+    return _object(
+        {
+            "upload_id": UPLOAD_ID,
+            "upload_url": {"type": "string", "format": "uri", "description": "Keep it secret."},
+            "expires_at": _TIME,
+            "max_bytes": _COUNT,
+            "video_id": reference("Id"),
+        }
+    )
+
+
+def _upload() -> Node:
+    statuses = ["open", "received", "refused"]
+    return _object(
+        {
+            "upload_id": UPLOAD_ID,
+            "status": {"type": "string", "enum": statuses},
+            "video_id": reference("Id"),
+        },
+        optional={
+            "size": _COUNT,
+            "received_bytes": _COUNT,
+            "expires_at": _TIME,
+            "state": _nullable(reference("State")),
+            "code": _TEXT,
+            "reason": _TEXT,
+        },
     )
 
 

@@ -14,17 +14,23 @@ from receiver.intake import Intake, too_large
 from receiver.multipart import Form, boundary_of
 
 
+def _unheard(_name: str, _value: str) -> None:
+    """Take no notice."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
     """A request's body: `announced` bytes, or None for a chunked one.
 
-    `read(n)` returns n bytes, fewer only at the end. `traceparent` is the request's span.
+    `read(n)` returns n bytes, fewer only at the end. `traceparent` is the request's span. `heard`
+    is told the form's fields as they come.
     """
 
     content_type: str | None
     announced: int | None
     read: Callable[[int], bytes]
     traceparent: str | None = None
+    heard: Callable[[str, str], None] = _unheard
 
 
 def submit(body: Body, *, ledger: Ledger, run: str, max_bytes: int) -> Job:
@@ -39,7 +45,11 @@ def submit(body: Body, *, ledger: Ledger, run: str, max_bytes: int) -> Job:
         raise too_large(max_bytes)
     try:
         with Intake(
-            objects=ledger.objects, run=run, max_bytes=max_bytes, expected_bytes=body.announced
+            objects=ledger.objects,
+            run=run,
+            max_bytes=max_bytes,
+            expected_bytes=body.announced,
+            heard=body.heard,
         ) as intake:
             _stream(body, Form(boundary, intake), intake, max_bytes)
             upload = replace(intake.commit(), traceparent=body.traceparent)

@@ -41,7 +41,7 @@ class FolderObjectStore:
     def create(self, key: str, *, expected_bytes: int | None = None) -> Iterator[ObjectWriter]:
         """Begin an object; see `core.ports.ObjectStore.create`."""
         target = self._path(key)
-        with _disk_errors():
+        with disk_errors():
             self._check_room(expected_bytes or 0)
             part = self._partial / uuid.uuid4().hex
             file = part.open("xb", buffering=0)
@@ -54,7 +54,7 @@ class FolderObjectStore:
     @contextlib.contextmanager
     def open(self, key: str, *, start: int = 0) -> Iterator[ObjectReader]:
         """Read an object; see `core.ports.ObjectStore.open`."""
-        with _disk_errors(key):
+        with disk_errors(key):
             file = self._path(key).open("rb")
         with file:
             file.seek(start)
@@ -63,7 +63,7 @@ class FolderObjectStore:
     def fetch(self, key: str, to: Path) -> None:
         """Link the object to `to`, or copy it where the file system cannot link."""
         source = self._path(key)
-        with _disk_errors(key):
+        with disk_errors(key):
             try:
                 os.link(source, to)
             except OSError as error:
@@ -74,7 +74,7 @@ class FolderObjectStore:
     def upload(self, key: str, path: Path) -> ObjectInfo:
         """Commit a local file, without a copy where it lies on the same file system."""
         target = self._path(key)
-        with _disk_errors(), path.open("rb+") as file:
+        with disk_errors(), path.open("rb+") as file:
             same_device = os.fstat(file.fileno()).st_dev == self._committed.stat().st_dev
             if same_device:
                 return self._commit(key, path, file, target)
@@ -83,7 +83,7 @@ class FolderObjectStore:
     def delete(self, key: str) -> None:
         """Remove an object and the folder that it leaves empty."""
         path = self._path(key)
-        with _disk_errors():
+        with disk_errors():
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 path.parent.rmdir()
@@ -96,17 +96,17 @@ class FolderObjectStore:
                 key = path.relative_to(self._committed).as_posix()
                 if not key.startswith(prefix):
                     continue
-                with _disk_errors(), contextlib.suppress(FileNotFoundError):
+                with disk_errors(), contextlib.suppress(FileNotFoundError):
                     yield _info(key, path.stat())
 
     def discard_partials(self, *, before: float) -> int:
-        """Drop what crashed writers left behind."""
+        """Drop what crashed writers left behind, and sessions whose time is over."""
         dropped = 0
-        with _disk_errors():
+        with disk_errors():
             for path in self._partial.iterdir():
                 with contextlib.suppress(FileNotFoundError):
                     if path.stat().st_mtime < before:
-                        path.unlink()
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
                         dropped += 1
         return dropped
 
@@ -140,6 +140,7 @@ class FolderObjectStore:
             try:
                 os.link(part, target)
             except FileExistsError as error:
+                self._sync_folders(target)  # its committer may have been killed before it did
                 raise AlreadyExists(f"{target.name} was committed before") from error
             except FileNotFoundError:
                 if attempt == _LINK_TRIES or not part.exists():
@@ -153,7 +154,7 @@ class FolderObjectStore:
         """Make the new name durable, and the names of the folders above it."""
         for folder in target.parents:
             with contextlib.suppress(FileNotFoundError):  # deleted again, and pruned
-                _sync(folder)
+                sync_folder(folder)
             if folder == self._committed:
                 return
 
@@ -184,14 +185,14 @@ class _FolderWriter:
         store.touch(file)
 
     def write(self, data: bytes | memoryview) -> None:
-        with _disk_errors():
+        with disk_errors():
             view = memoryview(data)
             while view:
                 view = view[self._file.write(view) :]
             self._store.touch(self._file)
 
     def commit(self) -> ObjectInfo:
-        with _disk_errors():
+        with disk_errors():
             return self._store._commit(self._key, self._part, self._file, self._target)  # noqa: SLF001 - the writer is a part of its store
 
 
@@ -201,11 +202,12 @@ class _FolderReader:
         self.size = os.fstat(file.fileno()).st_size
 
     def read(self, count: int = -1, /) -> bytes:
-        with _disk_errors():
+        with disk_errors():
             return self._file.read(count)
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -220,12 +222,12 @@ def _info(key: str, stat: os.stat_result) -> ObjectInfo:
 def _raise_disk_error(error: OSError) -> None:
     """Pass on what hinders a listing; a folder that is pruned meanwhile does not."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        with _disk_errors():
+        with disk_errors():
             raise error
 
 
 @contextlib.contextmanager
-def _disk_errors(key: str | None = None) -> Iterator[None]:
+def disk_errors(key: str | None = None) -> Iterator[None]:
     """Turn the disk's errors into those of the port; a missing `key` into MissingObject."""
     try:
         yield

@@ -165,12 +165,30 @@ class CloudObjectStore:
 
     def begin(self, key: str, token: str, http: requests.Session) -> ResumableUpload:
         """Open a session that makes the object if its key is free; raises Refused if not."""
+        content_type = mimetypes.guess_type(key)[0] or _TYPE
+        url = self.session_url(key, content_type=content_type, metadata={_OWNER: token})
+        return ResumableUpload(url, http=http, retry=self._retry, timeout=_TIMEOUT_S)
+
+    def session_url(
+        self,
+        key: str,
+        *,
+        content_type: str,
+        size: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """Open a session for the key and return its URL, which needs no further credentials.
+
+        With `size` Cloud Storage takes exactly as many bytes. Raises Refused for a taken key.
+        """
         blob = self._blob(key)
-        blob.metadata = {_OWNER: token}
+        if metadata is not None:
+            blob.metadata = metadata
         try:
             with _errors():
-                url = blob.create_resumable_upload_session(
-                    content_type=mimetypes.guess_type(key)[0] or _TYPE,
+                url: str = blob.create_resumable_upload_session(
+                    content_type=content_type,
+                    size=size,
                     if_generation_match=0,
                     checksum=None,
                     **self._options(),
@@ -179,7 +197,7 @@ class CloudObjectStore:
             if isinstance(error.__cause__, PreconditionFailed):
                 raise Refused from error
             raise
-        return ResumableUpload(url, http=http, retry=self._retry, timeout=_TIMEOUT_S)
+        return url
 
     def committed_by(self, key: str, token: str) -> Resource | None:
         """Return the object if it was committed with `token`, None if it is not there.

@@ -1,4 +1,4 @@
-"""The HTTP side of `storage_server`: a server on a free port, in threads of this process."""
+"""The HTTP side of `storage_server`: a server in threads of this process."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ from tests.gcp.storage_server import Answer, Bucket, Cut, LoseAnswer, Refusal, S
 _ONE: Final = re.compile(r"(?:/download)?/storage/v1/b/[^/]+/o/([^/]+)")
 _ALL: Final = re.compile(r"/storage/v1/b/[^/]+/o")
 _UPLOAD: Final = re.compile(r"/upload/storage/v1/b/[^/]+/o")
+_BUCKET: Final = re.compile(r"/b/([^/]+)/o(?:/|$)")
 _RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")
+_ANYWHERE: Final = ("127.0.0.1", 0)
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, bucket: Bucket) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, bucket: Bucket, address: tuple[str, int], name: str | None) -> None:
+        super().__init__(address, _Handler)
         self.bucket = bucket
+        self.name = name
 
     @property
     def url(self) -> str:
@@ -58,6 +61,8 @@ class _Handler(BaseHTTPRequestHandler):
             kind = "query"
         else:
             kind = "put" if content_range.endswith("/*") else "finish"
+            if self.server.bucket.is_announced(self._asked()[1]["upload_id"]):
+                kind = "direct"
         self._serve(kind, self._put)
 
     def do_DELETE(self) -> None:
@@ -85,6 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if isinstance(fault, Answer):
                 self._answer(fault.status)
+            elif not self._is_here():
+                self._answer(HTTPStatus.NOT_FOUND)
             else:
                 act(body, not isinstance(fault, Cut))
         except Refusal as refusal:
@@ -103,15 +110,17 @@ class _Handler(BaseHTTPRequestHandler):
             content_type=self.headers.get("X-Upload-Content-Type", "application/octet-stream"),
             metadata=fields.get("metadata", {}),
             generation_match=None if match is None else int(match),
+            announced=_number(self.headers.get("X-Upload-Content-Length")),
         )
         number = self.server.bucket.begin(session)
-        place = f"{self.server.url}{self.path}&upload_id={number}"
+        # The caller's own word for this host: another one may not lead here from where it is.
+        place = f"http://{self.headers['Host']}{self.path}&upload_id={number}"
         self._answer(HTTPStatus.OK, headers={"Location": place})
 
     def _put(self, body: bytes, whole: bool) -> None:  # noqa: FBT001 - one form for all
         result = self.server.bucket.take(
             self._asked()[1]["upload_id"],
-            self.headers.get("Content-Range", ""),
+            self._content_range(),
             body,
             goog_hash=self.headers.get("X-Goog-Hash"),
             whole=whole,
@@ -121,6 +130,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         held = len(result.data)
         self._answer(308, headers={"Range": f"bytes=0-{held - 1}"} if held else {})
+
+    def _content_range(self) -> str:
+        """Return the header; without one, a body is the whole object."""
+        length = int(self.headers.get("Content-Length", 0))
+        whole = f"bytes 0-{length - 1}/{length}" if length else "bytes */0"
+        return self.headers.get("Content-Range", whole)
 
     def _cancel(self, _body: bytes, _whole: bool) -> None:  # noqa: FBT001 - one form for all
         self.server.bucket.cancel(self._asked()[1]["upload_id"])
@@ -157,6 +172,11 @@ class _Handler(BaseHTTPRequestHandler):
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
         self._answer(HTTPStatus.PARTIAL_CONTENT, stored.data[start:end], headers)
 
+    def _is_here(self) -> bool:
+        """Return whether the path names this server's bucket, if that has a name."""
+        asked = _BUCKET.search(self._asked()[0])
+        return self.server.name is None or (asked is not None and asked[1] == self.server.name)
+
     def _asked(self) -> tuple[str, dict[str, str]]:
         parts = urlsplit(self.path)
         return parts.path, dict(parse_qsl(parts.query))
@@ -183,10 +203,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)
+
+
 @contextlib.contextmanager
-def serving(bucket: Bucket) -> Iterator[str]:
-    """Serve `bucket` under any bucket name; gives the API's URL."""
-    with _Server(bucket) as server:
+def serving(
+    bucket: Bucket, *, address: tuple[str, int] = _ANYWHERE, name: str | None = None
+) -> Iterator[str]:
+    """Serve `bucket` under `name`, or under any name without one; gives the API's URL.
+
+    By itself it takes a free port of this machine's own address.
+    """
+    with _Server(bucket, address, name) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

@@ -86,6 +86,7 @@ class Session:
     content_type: str
     metadata: Mapping[str, str]
     generation_match: int | None
+    announced: int | None = None
     data: bytearray = field(default_factory=bytearray)
     finished: Stored | None = None
 
@@ -103,12 +104,14 @@ class Bucket:
 
     `enforces` = False makes it forget preconditions, as the emulator on PyPI does;
     `checks_hashes` = False makes it take any bytes; `spoils` bends them on their way in.
+    `on_finalized` hears of each object that was made; it must return at once.
     """
 
     def __init__(self, now: Callable[[], float], *, page_size: int = 1000) -> None:
         self.enforces = True
         self.checks_hashes = True
         self.spoils = False
+        self.on_finalized: Callable[[Stored], object] = lambda _stored: None
         self.page_size = page_size
         self.objects: dict[str, Stored] = {}
         self.sessions: dict[str, Session] = {}
@@ -121,7 +124,8 @@ class Bucket:
     def break_next(self, kind: str, *faults: Fault) -> None:
         """Have the next requests of `kind` go wrong, one after the other.
 
-        Kinds: begin, put, finish, query, cancel, stat, read, list, delete.
+        Kinds: begin, put, finish, query, cancel, stat, read, list, delete, and direct for bytes of
+        a session whose size was announced.
         """
         self._faults[kind].extend(faults)
 
@@ -143,6 +147,12 @@ class Bucket:
             number = uuid.uuid4().hex
             self.sessions[number] = session
             return number
+
+    def is_announced(self, number: str) -> bool:
+        """Tell whether the session is one that holds its sender to a size."""
+        with self._lock:
+            session = self.sessions.get(number)
+            return session is not None and session.announced is not None
 
     def expire_sessions(self) -> None:
         """Forget all unfinished uploads, as after a week."""
@@ -170,6 +180,8 @@ class Bucket:
             session = self._session(number)
             if session.finished is not None:
                 return session.finished
+            if session.announced is not None and total not in {"*", str(session.announced)}:
+                raise Refusal(HTTPStatus.BAD_REQUEST, "not as many bytes as were announced")
             if start is not None:
                 self._append(session, int(start), body, whole=whole, last=total != "*")
             if whole and total != "*" and len(session.data) == int(total):
@@ -236,6 +248,7 @@ class Bucket:
             metadata=session.metadata,
         )
         self.objects[session.name] = stored
+        self.on_finalized(stored)
         return stored
 
     def _check(self, name: str, generation_match: int | None) -> None:

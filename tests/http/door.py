@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -18,8 +19,11 @@ from core.keys import KeyRing
 from core.ports import Checks
 from infra import health
 from infra.http import new_app
-from receiver import openapi
+from receiver import content, openapi, uploads
+from receiver.admission import Admission
 from receiver.routes import ReceiveLimits
+from receiver.uploads import UploadSettings
+from tests.fake_sessions import MemorySessions
 from tests.fakes import World, a_world
 from tests.http import forms
 
@@ -27,7 +31,12 @@ KEY = "a-key-of-the-lms-backend"
 KEYS = {"X-Internal-Service-Key": KEY}
 MAX_BYTES = 1_000_000
 ROOMY = ReceiveLimits(max_video_bytes=MAX_BYTES, max_unfinished_jobs=1000, max_uploads_at_once=8)
-_PATHS = {"/status/": "/status/{video_id}"}
+UPLOAD_TTL_S = 86_400.0
+_PATHS = (
+    (r"/status/[^/]+", "/status/{video_id}"),
+    (r"/uploads/[^/]+", "/uploads/{upload_id}"),
+    (r"/uploads/[^/]+/(complete|content)", r"/uploads/{upload_id}/\1"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +45,7 @@ class Door:
 
     world: World
     app: Flask
+    sessions: MemorySessions
 
     @property
     def client(self) -> FlaskClient:
@@ -62,28 +72,65 @@ class Door:
         """POST to /video/confirm."""
         return self.client.post("/video/confirm", data=data, headers=KEYS, **options)
 
+    def announce(self, data: bytes = forms.recording(), **members: Any) -> TestResponse:
+        """POST /uploads for `data`; `members` replace what is said, None leaves it out."""
+        said = {
+            "video_id": "video-1",
+            "organization_id": "org-1",
+            "size": len(data),
+            "content_type": "video/mp4",
+            **members,
+        }
+        body = {name: value for name, value in said.items() if value is not None}
+        return self.client.post("/uploads", json=body, headers=KEYS)
+
+    def put(self, url: str, data: bytes = b"", content_range: str | None = None) -> TestResponse:
+        """PUT bytes to a session's URL, without a key."""
+        headers = {"Content-Range": content_range} if content_range else {}
+        return self.client.put(url, data=data, headers=headers)
+
+    def complete(self, upload_id: str) -> TestResponse:
+        """POST /uploads/{upload_id}/complete."""
+        return self.client.post(f"/uploads/{upload_id}/complete", headers=KEYS)
+
     def get(self, path: str) -> TestResponse:
         """GET with a key."""
         return self.client.get(path, headers=KEYS)
 
 
 def a_door(
-    *, world: World | None = None, limits: ReceiveLimits | None = None, checks: Checks | None = None
+    *,
+    world: World | None = None,
+    limits: ReceiveLimits | None = None,
+    checks: Checks | None = None,
+    public_url: str | None = None,
 ) -> Door:
     """Return receiver and confirmer in one app over fakes."""
     world = world or a_world()
     runs = itertools.count(1)
-    app = new_app("receiver", keys=KeyRing([KEY]), log=world.log)
+    app = new_app("receiver", keys=KeyRing([KEY]), log=world.log, open_rules={content.RULE})
+    ids: Callable[[], str] = lambda: f"run-{next(runs)}"  # noqa: E731 - two callers
+    ledger, bounds = world.ledger, limits or ROOMY
+    admission = Admission(jobs=ledger.jobs, clock=world.clock, bounds=bounds)
+    sessions = MemorySessions(world.objects)
     app.register_blueprint(
-        receiver.routes.blueprint(
-            ledger=world.ledger,
-            new_id=lambda: f"run-{next(runs)}",
-            limits=limits or ROOMY,
+        receiver.routes.blueprint(ledger=ledger, new_id=ids, admission=admission)
+    )
+    app.register_blueprint(
+        uploads.blueprint(
+            ledger=ledger,
+            sessions=sessions,
+            new_id=ids,
+            admission=admission,
+            settings=UploadSettings(ttl_s=UPLOAD_TTL_S, public_url=public_url),
         )
+    )
+    app.register_blueprint(
+        content.blueprint(ledger=ledger, sessions=sessions, inlet=sessions, admission=admission)
     )
     app.register_blueprint(confirmer.routes.blueprint(ledger=world.ledger))
     app.register_blueprint(health.blueprint(checks or {}, clock=world.clock))
-    return Door(world=world, app=app)
+    return Door(world=world, app=app, sessions=sessions)
 
 
 def assert_problem(response: TestResponse, status: int, code: str) -> dict[str, Any]:
@@ -109,8 +156,8 @@ def documented(path: str, method: str, status: int) -> list[str]:
 
 def _documented(response: TestResponse, status: int) -> list[str]:
     path = response.request.path
-    for prefix, rule in _PATHS.items():
-        path = rule if path.startswith(prefix) else path
+    for pattern, rule in _PATHS:
+        path = re.sub(f"^{pattern}$", rule, path)
     return documented(path, response.request.method, status)
 
 

@@ -20,7 +20,11 @@ from core.ledger import Ledger
 from infra import health, http_server
 from infra.clock import SystemClock, new_id
 from infra.embedded.objects import FolderObjectStore
+from infra.embedded.sessions import FolderSessions
 from infra.http import new_app
+from receiver import content, uploads
+from receiver.admission import Admission
+from receiver.uploads import UploadSettings
 from tests.fakes import MemoryBus, MemoryJobStore, RecordingLog
 from tests.http.door import KEY, ROOMY
 
@@ -31,17 +35,34 @@ UPLOADS = 5
 
 def _app(folder: Path) -> Flask:
     clock, log = SystemClock(), RecordingLog()
+    objects = FolderObjectStore(folder, clock=clock)
     ledger = Ledger(
         jobs=MemoryJobStore(),
         bus=MemoryBus(clock),
-        objects=FolderObjectStore(folder, clock=clock),
+        objects=objects,
         clock=clock,
         log=log,
         policy=Policy(),
     )
-    app = new_app("receiver", keys=KeyRing([KEY]), log=log)
+    app = new_app("receiver", keys=KeyRing([KEY]), log=log, open_rules={content.RULE})
     bounds = replace(ROOMY, max_video_bytes=MAX_BYTES, max_uploads_at_once=UPLOADS)
-    app.register_blueprint(receiver.routes.blueprint(ledger=ledger, new_id=new_id, limits=bounds))
+    admission = Admission(jobs=ledger.jobs, clock=clock, bounds=bounds)
+    sessions = FolderSessions(folder, objects=objects)
+    app.register_blueprint(
+        receiver.routes.blueprint(ledger=ledger, new_id=new_id, admission=admission)
+    )
+    app.register_blueprint(
+        uploads.blueprint(
+            ledger=ledger,
+            sessions=sessions,
+            new_id=new_id,
+            admission=admission,
+            settings=UploadSettings(ttl_s=3600),
+        )
+    )
+    app.register_blueprint(
+        content.blueprint(ledger=ledger, sessions=sessions, inlet=sessions, admission=admission)
+    )
     app.register_blueprint(health.blueprint({}))
     app.register_blueprint(confirmer.routes.blueprint(ledger=ledger))
     return app

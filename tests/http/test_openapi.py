@@ -17,7 +17,7 @@ from tests.http.door import Door, a_door
 from tests.http.forms import Lecture
 
 _AUTOMATIC = {"HEAD", "OPTIONS"}
-_OPEN = {"/health", "/ready"}
+_OPEN = {"/health", "/ready", "/uploads/{upload_id}/content"}
 
 
 @pytest.fixture
@@ -89,6 +89,8 @@ def test_the_answers_have_the_form_that_is_described(door: Door, document: Any) 
         "Queued": door.receive(Lecture().body()),
         "Job": door.get("/status/video-1"),
         "Problem": door.get("/status/video-2"),
+        "Announced": door.announce(video_id="video-3"),
+        "Upload": door.get("/uploads/run-2"),
         "Health": door.get("/health"),
         "Readiness": door.get("/ready"),
     }

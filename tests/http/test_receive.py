@@ -362,3 +362,12 @@ class _Body(BytesIO):
             at_first, self._at_first = self._at_first, None
             at_first()
         return super().read(size)
+
+
+def test_the_event_of_a_refused_upload_says_whose_it_was(door: Door) -> None:
+    """Who asks why a recording never came must find it, also when it never became a job."""
+    body = forms.form(*Lecture().parts()[:2], forms.file(b"no recording" * 20))
+    assert_problem(door.receive(body), 400, "unsupported_type")
+    (fields,) = [fields for name, fields in door.world.log.events if name == "http.request"]
+    assert (fields["job_id"], fields["organization_id"]) == ("video-1", "org-1")
+    assert fields["code"] == "unsupported_type"

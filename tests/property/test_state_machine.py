@@ -213,6 +213,22 @@ class AnyOrder(RuleBasedStateMachine):
             self.world.clock.advance(POLICY.lease_s)
 
     @rule(job_id=job_ids)
+    def lose_the_message_to_the_dead_letters(self, job_id: str) -> None:
+        if job := self.job(job_id):
+            self.bury(message_of(job))
+
+    @rule(job_id=job_ids)
+    def lose_every_worker_and_then_the_message(self, job_id: str) -> None:
+        for _ in range(limits.CLAIMS_MAX):
+            self.claim_without_a_message(job_id)
+            self.world.clock.advance(POLICY.lease_s)
+        self.lose_the_message_to_the_dead_letters(job_id)
+
+    @rule(job_id=job_ids, topic=st.sampled_from(Topic), run=st.integers(1, 5))
+    def bury_a_message_from_earlier(self, job_id: str, topic: Topic, run: int) -> None:
+        self.bury(Message(topic=topic, job_id=job_id, run=run_name(run)))
+
+    @rule(job_id=job_ids)
     def take_the_next_step(self, job_id: str) -> None:
         """Claim and finish, as most often happens."""
         self.claim_and_report(job_id, "encode", "deliver", 0.0)
@@ -389,6 +405,28 @@ class AnyOrder(RuleBasedStateMachine):
                 assert job.fence == before.fence + 1
                 self.held.append(Held(job=job, until=now + POLICY.lease_s))
         return error
+
+    def bury(self, message: Message) -> None:
+        """Have the bus give a message up; only a job that cannot be claimed any more fails."""
+        before, now = self.job(message.job_id), self.world.clock.now()
+        event = ev.Buried(message=message, failure=a_failure("dead_letter"))
+        error = self.attempt(lambda: self.ledger.apply(message.job_id, event))
+        if before is None:
+            self.expect(error, NotFound)
+        elif before.state not in UNFINISHED or message_of(before) != message:
+            self.expect(error, StaleMessage)
+        elif before.lease_until is not None and before.lease_until > now:
+            self.expect(error, LeaseHeld)
+        elif before.due_at > now:
+            self.expect(error, NotDue)
+        elif before.claims >= limits.CLAIMS_MAX:
+            self.expect(error, None)
+            assert self.present(message.job_id).state in {State.FAILED, State.STORE_FAILED}
+            return
+        else:
+            self.expect(error, None)
+        if before is not None:
+            assert self.present(message.job_id).state is before.state
 
     def report(self, held: Held, kind: str, delay_s: float, *, tidy: bool) -> None:
         """Have a worker say something under its fence; only who holds the lease is heard."""

@@ -316,3 +316,106 @@ def test_renewals_and_what_changes_nothing_are_not_told(world: World) -> None:
     world.ledger.apply(JOB_ID, ev.Woken())
     send(world, an_upload(run="run-2"))
     assert world.log.events == []
+
+
+def told(world: World, event: str) -> dict[str, object]:
+    """Return the fields of the one event of that name."""
+    (fields,) = (fields for name, fields in world.log.events if name == event)
+    return fields
+
+
+def test_heartbeats_do_not_shorten_the_time_that_a_step_took(world: World) -> None:
+    send(world, an_upload())
+    job = claim(world)
+    for _ in range(9):
+        world.clock.advance(10)
+        world.ledger.apply(JOB_ID, ev.Renewed(fence=1, progress=10))
+    put(world.objects, output_key(job.run, job.fence), b"a result")
+    world.ledger.apply(JOB_ID, an_encoded(job.run, job.fence))
+    fields = told(world, "job.encoded")
+    assert fields["duration_s"] == 90
+    assert (fields["state_before"], fields["state_before_s"]) == ("processing", 90)
+
+
+def test_a_result_is_told_with_what_it_cost(world: World) -> None:
+    send(world, an_upload())
+    encode(world)
+    assert told(world, "job.received").items() >= {"source_bytes": 11, "container": "mp4"}.items()
+    assert (
+        told(world, "job.encoded").items()
+        >= {
+            "action": "encoded",
+            "source_bytes": 11,
+            "output_bytes": 8,
+            "saved_percent": 27.3,
+            "source_duration_s": 12.04,
+            "work_s": 3.5,
+            "speed": 3.44,
+        }.items()
+    )
+
+
+def test_a_deferred_callback_is_told_with_its_reason_and_its_next_time(world: World) -> None:
+    send(world, an_upload())
+    encode(world)
+    world.clock.advance(7)
+    assert claim(world).delivery is not None
+    event = ev.DeliveryDeferred(fence=2, outcome="answered 500", delay_s=20)
+    world.ledger.apply(JOB_ID, event)
+    fields = told(world, "job.deliverydeferred")
+    assert fields.items() >= {"attempt": 1, "reason": "answered 500", "next_in_s": 20}.items()
+    assert "state_before" not in fields
+
+
+@pytest.mark.parametrize(
+    "event",
+    [ev.Retried(fence=1, failure=a_failure(), delay_s=60), ev.Failed(fence=1, failure=a_failure())],
+)
+def test_a_failure_is_told_with_its_code_and_reason(
+    world: World, event: ev.Retried | ev.Failed
+) -> None:
+    send(world, an_upload())
+    claim(world)
+    world.ledger.apply(JOB_ID, event)
+    fields = told(world, f"job.{type(event).__name__.lower()}")
+    assert (fields["code"], fields["reason"]) == ("encode_failed", "ffmpeg refused the file")
+    assert fields["attempt"] == 1
+
+
+def test_a_job_that_must_be_published_again_says_how_long_it_has_waited(world: World) -> None:
+    send(world, an_upload())
+    world.clock.advance(600)
+    world.ledger.apply(JOB_ID, ev.Woken())
+    fields = told(world, "job.woken")
+    assert (fields["state"], fields["waited_s"], fields["claims"]) == ("queued", 600, 0)
+    claim(world)
+    assert told(world, "job.claimed").items() >= {"waited_s": 600, "duration_s": 600}.items()
+
+
+def test_a_step_whose_worker_vanished_has_waited_since_its_lease_ended(world: World) -> None:
+    send(world, an_upload())
+    claim(world)
+    world.clock.advance(world.ledger.policy.lease_s + 45)
+    world.ledger.apply(JOB_ID, ev.Woken())
+    fields = told(world, "job.woken")
+    assert (fields["state"], fields["waited_s"], fields["claims"]) == ("processing", 45, 1)
+
+
+def test_a_job_that_begins_anew_counts_no_time_of_its_earlier_life(world: World) -> None:
+    send(world, an_upload())
+    fail(world)
+    world.clock.advance(86_400)
+    world.log.events.clear()
+    send(world, an_upload(run="run-2"))
+    fields = told(world, "job.received")
+    assert fields["duration_s"] == 0
+    assert "state_before" not in fields
+
+
+def test_a_confirmation_is_told_with_the_time_of_the_whole_handshake(world: World) -> None:
+    send(world, an_upload())
+    encode(world)
+    world.clock.advance(500)
+    world.ledger.apply(JOB_ID, ev.Confirmed())
+    fields = told(world, "job.confirmed")
+    assert (fields["total_s"], fields["state_before"]) == (500, "storing")

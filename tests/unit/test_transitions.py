@@ -20,6 +20,7 @@ from core.errors import (
     LecternError,
     NotDue,
     NotReady,
+    StaleMessage,
 )
 from core.job import RESTARTABLE, UNFINISHED, Job, Policy, State
 from core.messages import Topic
@@ -49,6 +50,7 @@ def an_event(kind: type[ev.Event], fence: int) -> ev.Event:
     samples: tuple[ev.Event, ...] = (
         ev.Claimed(),
         ev.Poisoned(failure=a_failure("worker_lost")),
+        a_burial(queued()),
         ev.Renewed(fence=fence, progress=40),
         ev.Released(fence=fence),
         an_encoded(fence=fence),
@@ -64,6 +66,16 @@ def an_event(kind: type[ev.Event], fence: int) -> ev.Event:
         ev.Cleaned(run=UPLOAD.run),
     )
     return next(sample for sample in samples if type(sample) is kind)
+
+
+def event_for(job: Job, kind: type[ev.Event]) -> ev.Event:
+    """Return an event of that type that fits the job, as far as its state allows."""
+    return a_burial(job) if kind is ev.Buried else an_event(kind, job.fence)
+
+
+def a_burial(job: Job) -> ev.Buried:
+    """Return the burial of the message that asks for the job's next step."""
+    return ev.Buried(message=message_of(job), failure=a_failure("dead_letter"))
 
 
 def queued() -> Job:
@@ -128,6 +140,8 @@ def right_error(state: State, kind: type[ev.Event]) -> type[LecternError]:
         return LeaseLost
     if kind is ev.Confirmed:
         return Gone if state is State.EXPIRED else NotReady
+    if kind is ev.Buried:
+        return StaleMessage
     return InvalidTransition
 
 
@@ -139,7 +153,7 @@ def test_every_event_leads_where_the_table_says_or_raises(
 ) -> None:
     job = job_in(state)
     assert job.state is state
-    event = an_event(kind, job.fence)
+    event = event_for(job, kind)
     if kind in TRANSITIONS[state]:
         assert step(job, event, LATE).state is TRANSITIONS[state][kind]
     else:
@@ -156,7 +170,7 @@ def test_the_table_knows_every_state() -> None:
 @pytest.mark.parametrize("kind", EVENTS)
 def test_advance_is_pure(state: State, kind: type[ev.Event]) -> None:
     job = job_in(state)
-    event = an_event(kind, job.fence)
+    event = event_for(job, kind)
     results = []
     for _ in range(2):
         try:
@@ -171,7 +185,7 @@ def test_advance_is_pure(state: State, kind: type[ev.Event]) -> None:
 def test_every_unfinished_job_will_be_looked_at_again(state: State) -> None:
     job = job_in(state)
     for kind, target in TRANSITIONS[state].items():
-        after = step(job, an_event(kind, job.fence), LATE)
+        after = step(job, event_for(job, kind), LATE)
         assert after.state is target
         assert LATE < after.wake_at < LATE + max(POLICY.confirm_ttl_s, POLICY.keep_record_s) + 1
 
@@ -385,6 +399,78 @@ def test_the_last_worker_of_a_poisoned_step_is_too_late(kind: type[ev.Event]) ->
 def redelivered(job: Job) -> list[Job]:
     """Return the job after a redelivery, where it can have one."""
     return [step(job, ev.Redelivered(), LATE)] if job.output else []
+
+
+# Dead letters
+def forsaken(job: Job, claims: int = limits.CLAIMS_MAX) -> tuple[Job, float]:
+    """Return the job after so many lost workers, and the time when the last lease is over."""
+    now = job.due_at
+    for _ in range(claims):
+        job = step(job, ev.Claimed(), now)
+        now += POLICY.lease_s
+    return job, now
+
+
+@pytest.mark.parametrize("claims", [0, 1, limits.CLAIMS_MAX - 1])
+@pytest.mark.parametrize("job", [queued(), storing()], ids=["encode", "deliver"])
+def test_a_buried_message_fails_no_job_that_can_still_be_claimed(job: Job, claims: int) -> None:
+    """An outage of hours buries messages of jobs that nothing is wrong with."""
+    waiting, now = forsaken(job, claims)
+    after, effects = advance(waiting, a_burial(waiting), now, POLICY)
+    assert (after.state, after.failure, effects) == (waiting.state, None, ())
+    assert (after.claims, after.fence, after.due_at) == (claims, waiting.fence, waiting.due_at)
+    assert after.wake_at == now + POLICY.republish_after_s
+    assert (after.history[-1].event, after.history[-1].note) == (
+        "Buried",
+        "dead_letter: ffmpeg refused the file",
+    )
+    assert step(after, next_claim(after), now).lease_until == now + POLICY.lease_s
+
+
+@pytest.mark.parametrize("job", [queued(), storing()], ids=["encode", "deliver"])
+def test_a_buried_message_fails_a_job_whose_claims_are_used_up(job: Job) -> None:
+    spent, now = forsaken(job)
+    after, effects = advance(spent, a_burial(spent), now, POLICY)
+    assert after.state is (State.STORE_FAILED if job.output else State.FAILED)
+    assert (after.failure, effects) == (a_failure("dead_letter"), ())
+    assert (after.lease_until, after.wake_at) == (None, now + POLICY.confirm_ttl_s)
+    assert after.history[-1].event == "Poisoned"
+
+
+def test_burials_in_a_row_leave_one_line_and_do_not_hurry_the_sweep() -> None:
+    first = step(queued(), a_burial(queued()), T0 + 100)
+    assert advance(first, a_burial(first), T0 + 900, POLICY) == (first, ())
+    woken = step(first, ev.Woken(), T0 + 900)
+    assert step(woken, a_burial(woken), T0 + 901) == woken
+    claimed = step(woken, ev.Claimed(), T0 + 1000)
+    again = step(claimed, a_burial(claimed), LATE)
+    assert [line.event for line in again.history] == ["Received", "Buried", "Claimed", "Buried"]
+
+
+def test_a_buried_message_of_a_step_in_hand_changes_nothing() -> None:
+    for job in (processing(), sending()):
+        with pytest.raises(LeaseHeld):
+            step(job, a_burial(job), T0 + POLICY.lease_s - 0.001)
+
+
+def test_a_buried_message_of_a_step_that_is_not_due_changes_nothing() -> None:
+    for job in (step(processing(), an_event(ev.Retried, 1)),
+                step(sending(), an_event(ev.DeliveryDeferred, 2))):  # fmt: skip
+        with pytest.raises(NotDue):
+            step(job, a_burial(job), job.due_at - 0.001)
+
+
+def test_a_buried_message_of_an_earlier_step_or_run_says_nothing_of_the_job() -> None:
+    other_run = replace(message_of(queued()), run="run-0")
+    for job, message in (
+        (storing(), message_of(queued())),
+        (stored(), message_of(storing())),
+        (failed(), message_of(queued())),
+        (queued(), other_run),
+        (forsaken(queued())[0], other_run),
+    ):
+        with pytest.raises(StaleMessage):
+            step(job, ev.Buried(message=message, failure=a_failure()), LATE)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""Direct uploads as they are announced, and what became of them: two small objects a run.
+
+Both are written once and never changed, so the first to write an outcome decides it. They lie
+under a run's prefixes and go with its other objects.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from core import limits
+from core.errors import AlreadyExists, MissingObject
+from core.job import declaration_key, outcome_key, run_of
+from core.ports import ObjectStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """An announced upload: what shall come, until when, and the handle of its session."""
+
+    run: str
+    video_id: str
+    organization_id: str
+    size: int
+    content_type: str
+    sha256: str | None
+    created_at: float
+    expires_at: float
+    handle: str = field(repr=False)
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of an upload: it is part of the job `video_id`, or was refused with `code`."""
+
+    video_id: str
+    code: str | None = None
+    reason: str | None = None
+
+
+def write_declaration(objects: ObjectStore, declared: Declaration) -> None:
+    """Commit the declaration; raises AlreadyExists for a run that has one."""
+    _write(objects, declaration_key(declared.run), asdict(declared))
+
+
+def read_declaration(objects: ObjectStore, run: str) -> Declaration | None:
+    """Return the declaration of a run, or None for a run that was not declared."""
+    fields = _read(objects, declaration_key(run))
+    return None if fields is None else Declaration(**fields)
+
+
+def settle(objects: ObjectStore, run: str, outcome: Outcome) -> Outcome:
+    """Record what became of the run, and return it; what was recorded before stands."""
+    try:
+        _write(objects, outcome_key(run), asdict(outcome))
+    except AlreadyExists:
+        return read_outcome(objects, run) or outcome
+    return outcome
+
+
+def read_outcome(objects: ObjectStore, run: str) -> Outcome | None:
+    """Return what became of the run, or None while nothing has."""
+    fields = _read(objects, outcome_key(run))
+    return None if fields is None else Outcome(**fields)
+
+
+def declared_runs(objects: ObjectStore) -> Mapping[str, bool]:
+    """Return every run that was declared, and whether its outcome is known."""
+    known: dict[str, bool] = {}
+    for item in objects.list("declared/"):
+        if run := run_of(item.key):
+            known[run] = known.get(run, False) or item.key == outcome_key(run)
+    return known
+
+
+def token_digest(token: str) -> str:
+    """Return what is kept of a session's token: enough to know it again."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def admits(declared: Declaration, token: str) -> bool:
+    """Tell whether `token` opens the session, in a time that does not depend on either."""
+    return hmac.compare_digest(token_digest(token), declared.handle)
+
+
+def _write(objects: ObjectStore, key: str, fields: Mapping[str, Any]) -> None:
+    data = json.dumps(fields, separators=(",", ":")).encode()
+    with objects.create(key, expected_bytes=len(data)) as writer:
+        writer.write(data)
+        writer.commit()
+
+
+def _read(objects: ObjectStore, key: str) -> dict[str, Any] | None:
+    try:
+        with objects.open(key) as body:
+            data = b"".join(_pieces(body.read))
+    except MissingObject:
+        return None
+    fields: dict[str, Any] = json.loads(data)
+    return fields
+
+
+def _pieces(read: Any) -> Iterator[bytes]:
+    return iter(lambda: read(limits.SMALL_BODY_BYTES), b"")
