@@ -1,15 +1,19 @@
-"""The transcoder's entry: a process that works on one topic until it is told to stop."""
+"""The transcoder's handlers, put together: for workers that pull, and for messages pushed."""
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
+from dataclasses import replace
 from functools import partial
 
-from core.messages import Topic
+from core import limits
+from core.messages import Message, Topic
 from core.presets import DEFAULT
 from infra import clock, ffmpeg, wiring
 from infra.wiring import Wiring
+from transcoder.bounded import BoundedCompress, BoundedTransfers, Budget
 from transcoder.compress import Toolbox, compress
 from transcoder.deliver import Deliver
 from transcoder.dispatch import Handler
@@ -33,31 +37,69 @@ def run(parts: Wiring, topic: Topic, stop: StopSignal) -> None:
 
 
 def handler_for(parts: Wiring, topic: Topic, stop: StopSignal) -> Handler:
-    """Return what handles the messages of `topic`."""
+    """Return what handles the messages of `topic`, each for as long as the settings allow."""
     return _transcode(parts, stop) if topic is Topic.TRANSCODE else _deliver(parts, stop)
 
 
+def pushed_handler_for(
+    parts: Wiring, topic: Topic, stop: StopSignal, *, step_s: float = limits.PUSH_STEP_S
+) -> Handler:
+    """Return what handles pushed messages of `topic` in the main thread, within `step_s` each.
+
+    The settings bound a step where they say less.
+    """
+    if topic is Topic.DELIVER:
+        return _deliver(parts, stop, longest_s=step_s)
+    return partial(_transcode_in_time, parts, _toolbox(parts), stop, step_s)
+
+
+def clear_scratch(parts: Wiring) -> None:
+    """Remove what killed workers left behind; only while no worker runs."""
+    shutil.rmtree(parts.scratch, ignore_errors=True)
+
+
 def _transcode(parts: Wiring, stop: StopSignal) -> Handler:
-    toolbox = Toolbox(ffmpeg=ffmpeg.find(parts.settings.lectern_ffmpeg), python=sys.executable)
     return Transcode(
         ledger=parts.ledger,
         compress=partial(
-            compress, preset=DEFAULT, toolbox=toolbox, budget_s=parts.settings.job_timeout
+            compress,
+            preset=DEFAULT,
+            toolbox=_toolbox(parts),
+            budget_s=parts.settings.job_timeout,
         ),
         scratch=parts.scratch,
         stop=stop,
     )
 
 
-def _deliver(parts: Wiring, stop: StopSignal) -> Handler:
+def _transcode_in_time(
+    parts: Wiring, toolbox: Toolbox, stop: StopSignal, step_s: float, message: Message
+) -> None:
+    budget = Budget.starting_now(step_s)
+    transfers = BoundedTransfers(store=parts.ledger.objects, budget=budget, within=stop.within)
+    step = Transcode(
+        ledger=replace(parts.ledger, objects=transfers),
+        compress=BoundedCompress(
+            compress=partial(compress, preset=DEFAULT, toolbox=toolbox),
+            budget=budget,
+            job_timeout_s=parts.settings.job_timeout,
+        ),
+        scratch=parts.scratch,
+        stop=stop,
+    )
+    step(message)
+
+
+def _toolbox(parts: Wiring) -> Toolbox:
+    return Toolbox(ffmpeg=ffmpeg.find(parts.settings.lectern_ffmpeg), python=sys.executable)
+
+
+def _deliver(parts: Wiring, stop: StopSignal, *, longest_s: float = math.inf) -> Handler:
+    timeout_s = min(parts.settings.store_timeout_s, longest_s)
+    settings = parts.settings.model_copy(update={"store_timeout_s": timeout_s})
     return Deliver(
         ledger=parts.ledger,
-        courier=wiring.courier(parts.settings),
+        courier=wiring.courier(settings),
         interrupting=stop.interrupting,
         jitter=clock.jitter,
     )
-
-
-def clear_scratch(parts: Wiring) -> None:
-    """Remove what killed workers left behind; only while no worker runs."""
-    shutil.rmtree(parts.scratch, ignore_errors=True)

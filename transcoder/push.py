@@ -4,7 +4,7 @@
 |---|---|---|
 | its step is done, or the record says that there is none to do | 204 | drops it |
 | it came more than `_WAIT_S` too early | 204 | drops it; the sweep publishes it when it is due |
-| the worker must stop, a store does not answer, a defect | 503 | delivers it again, with back-off |
+| the worker stops or is busy, a store does not answer, a defect | 503 | brings it again, later |
 | it cannot be read, or it is of another topic | 400, 413, 404 | the same, then buries it |
 | the token is not that of our push subscription | 401 | the same |
 
@@ -192,9 +192,8 @@ class _Endpoint:
             except NotDue as early:
                 left_s = max(early.due_at - self.clock.now(), 0.0)
                 if left_s > _WAIT_S:
-                    self.log.emit(
-                        "message.early", job_id=message.job_id, topic=topic, due_in_s=left_s
-                    )
+                    early_by = {"topic": topic, "due_in_s": round(left_s, 3)}
+                    self.log.emit("message.early", job_id=message.job_id, **early_by)
                     return
                 self.pause(left_s)
                 handler(message)

@@ -3,15 +3,31 @@
 Run as `python -I -S sandbox.py PARENT_PID AS=BYTES CPU=S FSIZE=BYTES NOFILE=N -- PROGRAM ARG…`.
 It gives up what the program does not need and becomes it. Standard library only, and few modules:
 it costs about 20 ms. What the platform does not offer (namespaces on macOS) is left out.
+
+Against a program that a file has taken over, on Linux:
+
+| it may want | what stands in the way |
+|---|---|
+| keys in its environment | the environment is `ENVIRONMENT` |
+| keys in its parent's | a namespace of its own; where there is none, `hidden` |
+| the network, such as Google's metadata server | a network without routes; no new sockets |
+| the memory of other processes | no `ptrace` and its kin |
+
+The namespaces need a kernel that gives them to ordinary users, which many container platforms
+do not. The filter of system calls needs nothing. Where both are refused only FFmpeg's own list of
+protocols is left. What it may still do: read what the service's user may read, and signal that
+user's processes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 import signal
+import struct
 import sys
 from typing import Final
 
@@ -22,10 +38,28 @@ ENVIRONMENT: Final = {"LC_ALL": "C", "MALLOC_ARENA_MAX": "4"}
 CANNOT_START: Final = 126
 """Exit status when the program could not be started, as shells have it."""
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_SECCOMP: Final = 22
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _CLONE_NEWUSER: Final = 0x10000000
 _CLONE_NEWNET: Final = 0x40000000
 """From <linux/prctl.h> and <linux/sched.h>."""
+_MACHINES: Final = {
+    "x86_64": (0xC000003E, (41, 101, 310, 311, 425, 438)),
+    "aarch64": (0xC00000B7, (198, 117, 270, 271, 425, 438)),
+}
+"""AUDIT_ARCH of <linux/audit.h>, and the numbers of the system calls that are refused: socket,
+ptrace, process_vm_readv, process_vm_writev, io_uring_setup (it opens sockets too), pidfd_getfd."""
+_SECCOMP_MODE_FILTER: Final = 2
+_FOREIGN_CALLS: Final = 0x40000000
+"""From here on x86-64 has its system calls once more, with other numbers (x32)."""
+_ALLOW: Final = 0x7FFF0000
+_REFUSE: Final = 0x00050000 | errno.EACCES
+"""From <linux/seccomp.h>: what a filter answers."""
+_LOAD: Final = 0x20
+_IF_EQUAL: Final = 0x15
+_IF_NOT_BELOW: Final = 0x35
+_RETURN: Final = 0x06
+"""BPF's instructions, from <linux/bpf_common.h>."""
 
 
 def main(argv: list[str]) -> int:
@@ -57,6 +91,40 @@ def _confine(parent: int) -> None:
         os._exit(CANNOT_START)  # the parent died before the kernel was told to watch it
     libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _forbid_calls(libc)
+
+
+class _Filter(ctypes.Structure):
+    """`struct sock_fprog` of <linux/filter.h>."""
+
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def _forbid_calls(libc: ctypes.CDLL) -> None:
+    """Let the kernel refuse the calls of `_MACHINES`, from now on and for whatever comes after."""
+    machine = os.uname().machine
+    if machine in _MACHINES:
+        code = _filter(*_MACHINES[machine])
+        program = _Filter(len(code) // 8, code)
+        libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0)
+
+
+def _filter(architecture: int, refused: tuple[int, ...]) -> bytes:
+    """Return the filter: each step is (instruction, jump if so, jump if not, operand).
+
+    A call is a number and an architecture, at the offsets 0 and 4.
+    """
+    end = len(refused)
+    steps = [
+        (_LOAD, 0, 0, 4),
+        (_IF_EQUAL, 0, end + 3, architecture),
+        (_LOAD, 0, 0, 0),
+        (_IF_NOT_BELOW, end + 1, 0, _FOREIGN_CALLS),
+        *((_IF_EQUAL, end - at, 0, number) for at, number in enumerate(refused)),
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _REFUSE),
+    ]
+    return b"".join(struct.pack("=HBBI", *step) for step in steps)
 
 
 def _limit(bound: str) -> None:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
+from typing import Final
 
-from core.errors import Interrupted
+from core.errors import Interrupted, StepTimedOut
+
+_ALARM: Final = signal.SIGUSR2
+"""Breaks off a blocking call whose time is over."""
 
 
 class StopSignal:
@@ -16,6 +23,8 @@ class StopSignal:
     def __init__(self) -> None:
         self._requested = False
         self._interrupting = False
+        self._ends_at = math.inf
+        self._why = ""
 
     def __call__(self) -> bool:
         """Return whether the process was asked to stop."""
@@ -23,8 +32,8 @@ class StopSignal:
 
     def install(self) -> None:
         """Listen; only from the main thread."""
-        signal.signal(signal.SIGTERM, self._hear)
-        signal.signal(signal.SIGINT, self._hear)
+        signal.signal(signal.SIGTERM, self.hear)
+        signal.signal(signal.SIGINT, self.hear)
 
     @contextlib.contextmanager
     def interrupting(self) -> Iterator[None]:
@@ -40,11 +49,34 @@ class StopSignal:
         finally:
             self._interrupting = False
 
-    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+    @contextlib.contextmanager
+    def within(self, seconds: float, why: str) -> Iterator[None]:
+        """Be `interrupting`, and raise StepTimedOut(`why`) after `seconds`; main thread only."""
+        signal.signal(_ALARM, self._ring)
+        self._ends_at, self._why = time.monotonic() + seconds, why
+        main = threading.main_thread().ident or 0
+        timer = threading.Timer(max(seconds, 0.0), signal.pthread_kill, (main, _ALARM))
+        timer.daemon = True
+        timer.start()
+        try:
+            with self.interrupting():
+                yield
+        finally:
+            timer.cancel()
+            self._ends_at = math.inf
+
+    def hear(self, _number: int, _frame: FrameType | None) -> None:
+        """Take note of a signal; raises Interrupted inside `interrupting`."""
         self._requested = True
         if self._interrupting:
             self._interrupting = False
             raise _interrupted()
+
+    def _ring(self, _number: int, _frame: FrameType | None) -> None:
+        """A late alarm of an earlier block must not hit the next one."""
+        if self._interrupting and time.monotonic() >= self._ends_at:
+            self._interrupting = False
+            raise StepTimedOut(self._why)
 
 
 def _interrupted() -> Interrupted:

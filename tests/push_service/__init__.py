@@ -1,0 +1,1 @@
+"""The transcoder as the service that Pub/Sub pushes to."""

@@ -1,0 +1,140 @@
+"""Steps that end in time: what a pushed message is given.
+
+A pull worker may take as long as `JOB_TIMEOUT`, because it renews its message. A push cannot be
+renewed: after `limits.PUSH_ACK_S` Pub/Sub delivers it again. So a pushed step has
+`limits.PUSH_STEP_S` in all. Its encode is killed `limits.PUSH_COMMIT_S` before that, its
+transfers to and from the object store are broken off, and the job hears `step_timed_out`, which
+is tried again as often as any passing failure and then ends the job. Longer recordings need to
+be cut into pieces.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from core import limits
+from core.errors import StepTimedOut
+from core.ports import ObjectInfo, ObjectReader, ObjectStore, ObjectWriter, Progress
+from transcoder.compress import Compressed
+
+
+class Within(Protocol):
+    """`StopSignal.within`."""
+
+    def __call__(self, seconds: float, why: str, /) -> AbstractContextManager[None]:
+        """Raise StepTimedOut(why) in the block after `seconds`, and Interrupted on a stop."""
+        ...
+
+
+class Budgeted(Protocol):
+    """`compress.compress` with all but its work and its budget given."""
+
+    def __call__(
+        self,
+        source: Path,
+        folder: Path,
+        *,
+        budget_s: float,
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Compressed:
+        """Return the verified result; raises StepTimedOut after `budget_s`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The time of one step: `encode_by` and `end` are on the monotonic clock."""
+
+    step_s: float
+    encode_by: float
+    end: float
+
+    @classmethod
+    def starting_now(cls, step_s: float = limits.PUSH_STEP_S) -> Budget:
+        """Return the budget of a step that begins with this call and may take `step_s`."""
+        now = time.monotonic()
+        share = limits.PUSH_COMMIT_S / limits.PUSH_STEP_S
+        return cls(step_s=step_s, encode_by=now + step_s * (1 - share), end=now + step_s)
+
+    @property
+    def why(self) -> str:
+        """Return the reason of a step that took longer."""
+        return (
+            f"the step did not end within the {self.step_s:g} s that a pushed message may take; "
+            "send the recording in shorter parts"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundedCompress:
+    """Compresses within what the budget has left, and never longer than `job_timeout_s`."""
+
+    compress: Budgeted
+    budget: Budget
+    job_timeout_s: float
+
+    def __call__(
+        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
+    ) -> Compressed:
+        """Return the verified result; errors are those of `compress.compress`."""
+        left_s = self.budget.encode_by - time.monotonic()
+        budget_s = min(left_s, self.job_timeout_s)
+        try:
+            return self.compress(source, folder, budget_s=budget_s, progress=progress, stop=stop)
+        except StepTimedOut:
+            if budget_s < left_s:
+                raise
+            raise StepTimedOut(self.budget.why) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundedTransfers:
+    """The object store with a bound on `fetch` and `upload`, which also end on a stop.
+
+    To be used in the main thread. All else is passed on.
+    """
+
+    store: ObjectStore
+    budget: Budget
+    within: Within
+
+    def fetch(self, key: str, to: Path) -> None:
+        """Fetch while there is time to encode."""
+        with self._until(self.budget.encode_by):
+            self.store.fetch(key, to)
+
+    def upload(self, key: str, path: Path) -> ObjectInfo:
+        """Upload until the end of the step."""
+        with self._until(self.budget.end):
+            return self.store.upload(key, path)
+
+    def create(
+        self, key: str, *, expected_bytes: int | None = None
+    ) -> AbstractContextManager[ObjectWriter]:
+        """Pass on."""
+        return self.store.create(key, expected_bytes=expected_bytes)
+
+    def open(self, key: str, *, start: int = 0) -> AbstractContextManager[ObjectReader]:
+        """Pass on."""
+        return self.store.open(key, start=start)
+
+    def delete(self, key: str) -> None:
+        """Pass on."""
+        self.store.delete(key)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Pass on."""
+        return self.store.list(prefix)
+
+    def discard_partials(self, *, before: float) -> int:
+        """Pass on."""
+        return self.store.discard_partials(before=before)
+
+    def _until(self, end: float) -> AbstractContextManager[None]:
+        return self.within(end - time.monotonic(), self.budget.why)
