@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from bench import handshake, machine, status, upload
+from bench import front, handshake, machine, status, upload
 from bench.report import BenchFailed, Report, publish
 from core import limits
 from core.errors import LecternError
@@ -19,8 +19,10 @@ from infra.ffmpeg import FfmpegMissing
 from infra.settings import SettingsError
 from lectern.client import JobEnded, LecternRefused, LecternUnreachable
 from lectern.demo_lecture import LECTURE
+from receiver.front import Ended, find_haproxy
 
 _ALL: Final = ("handshake", "upload", "status")
+_FRONT: Final = "front"
 _SLIDES: Final = "lec_slides_1080p30.mp4"
 _KNOWN: Final = (
     BenchFailed,
@@ -37,7 +39,7 @@ _KNOWN: Final = (
 
 @click.group(chain=True, context_settings={"show_default": True, "max_content_width": 100})
 def main() -> None:
-    """Measure the real service. Without a command: handshake, upload and status.
+    """Measure the real service. Without a command: handshake, upload, status and front.
 
     Options may come from the environment too: BENCH_HANDSHAKE_PAIRS, BENCH_UPLOAD_MEGABYTES, …
     """
@@ -72,6 +74,24 @@ def status_(seconds: float, connections: int) -> None:
     _publish(lambda: status.run(seconds=seconds, connections=connections))
 
 
+@main.command(_FRONT)
+@click.option("--megabytes", type=click.IntRange(1), default=500, help="Size of the file in MiB.")
+@click.option("--repetitions", type=click.IntRange(1), default=2, help="Of each kind of upload.")
+def front_(megabytes: int, repetitions: int) -> None:
+    """Measure large uploads through HAProxy, over HTTP/2 and HTTP/1.1."""
+    _publish(lambda: front.run(size=megabytes * limits.MIB, repetitions=repetitions))
+
+
+def _all() -> list[str]:
+    """Return all benchmarks for which there is a program."""
+    try:
+        find_haproxy()
+    except Ended as missing:
+        click.echo(f"{missing}: {_FRONT} is left out")
+        return [*_ALL]
+    return [*_ALL, _FRONT]
+
+
 def _recordings(media: Path) -> dict[str, Path]:
     """Return the shipped lecture, and a camera-free lecture where the test media are at hand."""
     found = {"shipped lecture, looped": LECTURE}
@@ -93,4 +113,4 @@ def _publish(measure: Callable[[], Report]) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is cleaned up
-    main(sys.argv[1:] or list(_ALL), auto_envvar_prefix="BENCH", prog_name="python -m bench")
+    main(sys.argv[1:] or _all(), auto_envvar_prefix="BENCH", prog_name="python -m bench")

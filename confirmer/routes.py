@@ -26,7 +26,7 @@ def blueprint(*, ledger: Ledger) -> Blueprint:
     def video_confirm() -> Response:
         confirmation = read_confirmation(_fields())
         g.job_id = confirmation.video_id
-        job = confirm(confirmation, ledger=ledger)
+        g.job = job = confirm(confirmation, ledger=ledger)
         return jsonify(status=State.COMPLETED.value, video_id=job.job_id)
 
     routes = Blueprint("confirmer", __name__)

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from flask import Flask
@@ -24,12 +25,38 @@ def serve(app: Flask, *, handle: int, threads: int, grace_s: int) -> None:
 
     Open requests have `grace_s` seconds to end then.
     """
-    options = {
-        "bind": f"fd://{handle}",
+    options = _options(f"fd://{handle}", threads=threads, grace_s=grace_s)
+    Gunicorn(app, {**options, "preload_app": True}).run()
+
+
+def serve_built(
+    build: Callable[[], Flask],
+    *,
+    bind: str,
+    threads: int,
+    grace_s: int,
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve as `serve` does what `build` returns, which is called in the worker process.
+
+    So clients that do not survive a fork, such as gRPC's, are made after it. `bind` is gunicorn's
+    word for an address: `unix:PATH` or `fd://HANDLE`. A `build` that raises ends it with a status
+    that is not 0. `on_ready` is called in the worker whenever one can take requests.
+    """
+
+    def tell(_worker: object) -> None:
+        on_ready()
+
+    options = _options(bind, threads=threads, grace_s=grace_s)
+    Gunicorn(build, {**options, "post_worker_init": tell}).run()
+
+
+def _options(bind: str, *, threads: int, grace_s: int) -> dict[str, Any]:
+    return {
+        "bind": bind,
         "worker_class": BoundedWorker,
         "workers": 1,
         "threads": threads,
-        "preload_app": True,
         "graceful_timeout": grace_s,
         "keepalive": _KEEPALIVE_S,
         "loglevel": "warning",
@@ -37,7 +64,6 @@ def serve(app: Flask, *, handle: int, threads: int, grace_s: int) -> None:
         "control_socket_disable": True,
         "pre_request": leave_continue_to_app,
     }
-    Gunicorn(app, options).run()
 
 
 class PlainLogger(Logger):  # type: ignore[misc] # gunicorn ships no types
@@ -51,9 +77,12 @@ class PlainLogger(Logger):  # type: ignore[misc] # gunicorn ships no types
 
 
 class Gunicorn(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
-    """gunicorn with options from code alone: no command line, no configuration file."""
+    """gunicorn with options from code alone: no command line, no configuration file.
 
-    def __init__(self, app: Flask, options: dict[str, Any]) -> None:
+    Instead of an application it may be given what builds one; see `serve_built`.
+    """
+
+    def __init__(self, app: Flask | Callable[[], Flask], options: dict[str, Any]) -> None:
         self._app = app
         self._options = options
         super().__init__()
@@ -64,8 +93,8 @@ class Gunicorn(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Return the application."""
-        return self._app
+        """Return the application; without `preload_app` gunicorn asks in the worker."""
+        return self._app if isinstance(self._app, Flask) else self._app()
 
 
 class Deadlines:

@@ -57,9 +57,7 @@ _ERRORS: Final = frozenset(
 )
 _TALKATIVE: Final = ("python_multipart",)
 """Libraries that warn of what the caller is told anyway."""
-_BOUND: Final[ContextVar[Mapping[str, object]]] = ContextVar(
-    "bound", default=MappingProxyType({})
-)
+_BOUND: Final[ContextVar[Mapping[str, object]]] = ContextVar("bound", default=MappingProxyType({}))
 
 
 class StructuredLog:

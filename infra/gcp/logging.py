@@ -47,6 +47,4 @@ class _Fields(logging.Filter):
 
 def _labels(fields: dict[str, object]) -> dict[str, str]:
     """Return what log queries of all services have in common, as indexed labels."""
-    return {
-        name: str(fields[name]) for name in ("job_id", "organization_id") if fields.get(name)
-    }
+    return {name: str(fields[name]) for name in ("job_id", "organization_id") if fields.get(name)}

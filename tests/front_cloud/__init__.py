@@ -1,0 +1,1 @@
+"""The receiver and the confirmer as services, on Google's emulators."""
