@@ -6,7 +6,7 @@ JOBS ?= auto
 UV_COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra build
 
-.PHONY: help demo up test check check-terraform format bench lock clean
+.PHONY: help demo up test check check-terraform format bench images lock clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -54,6 +54,9 @@ format: $(VENV)/dev.ok ## put the code into its canonical form
 
 bench: $(VENV)/dev.ok ## print the figures of the README and write them to bench/out/
 	$(BIN)/python -m bench
+
+images: ## build the container images, start and probe each one (docker, or as root on Debian buildah)
+	@.ci/images $(TARGET)
 
 lock: $(VENV)/dev.ok ## resolve the dependencies anew
 	$(UV_COMPILE) -o requirements.lock
