@@ -1,0 +1,1 @@
+"""compose.yaml: that it says nothing untrue, and that what it says works."""

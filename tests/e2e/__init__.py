@@ -1,0 +1,1 @@
+"""The whole deployment on the three emulators, while it is being broken."""
