@@ -24,6 +24,7 @@ _LOGGER: Final = "lectern"
 _WARNINGS: Final = frozenset(
     {
         "bus.unavailable",
+        "front.killed",
         "http.unavailable",
         "job.buried",
         "job.clean_unrecorded",

@@ -10,11 +10,10 @@ from typing import Any, Final
 
 import yaml
 
-from tests.compose.dockerfile import Stage, stages
+from tests.deploy import dockerfile
 from tests.service.harness import ROOT
 
 FILE: Final = ROOT / "compose.yaml"
-DOCKERFILE: Final = ROOT / "Dockerfile"
 _DEFAULT: Final = re.compile(r"\$\{(\w+):-([^}]*)\}")
 """`${NAME:-default}`, the one form that the file uses."""
 
@@ -42,25 +41,25 @@ class Service:
         return self.restart == "no"
 
 
-def services(file: Path = FILE, dockerfile: Path = DOCKERFILE) -> Mapping[str, Service]:
+def services(file: Path = FILE) -> Mapping[str, Service]:
     """Return the file's services by name, in its order."""
     text = _DEFAULT.sub(lambda match: match[2], file.read_text(encoding="utf-8"))
-    targets = stages(dockerfile)
     said: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)["services"]
-    return {name: _service(name, entry, targets) for name, entry in said.items()}
+    return {name: _service(name, entry) for name, entry in said.items()}
 
 
-def _service(name: str, said: Mapping[str, Any], targets: Mapping[str, Stage]) -> Service:
+def _service(name: str, said: Mapping[str, Any]) -> Service:
     target = said["build"]["target"] if "build" in said else None
-    image = targets[target] if target else Stage()
+    image = dockerfile.environment(target) if target else {}
+    started = dockerfile.targets()[target].command() if target else ()
     own: dict[str, str] = said.get("environment", {})
     check = said.get("healthcheck", {}).get("test", [])
     return Service(
         name=name,
         target=target,
-        command=tuple(said.get("command", image.command)),
+        command=tuple(said.get("command", started)),
         own_command="command" in said,
-        environment={**image.environment, **own},
+        environment={**image, **own},
         own_environment=own,
         ports=tuple(said.get("expose", ())),
         published=tuple(said.get("ports", ())),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,6 +67,15 @@ def targets() -> dict[str, Stage]:
 def services() -> dict[str, Stage]:
     """Return the targets that are deployed."""
     return {name: stage for name, stage in targets().items() if name != "dev"}
+
+
+def environment(name: str) -> dict[str, str]:
+    """Return the variables that a container of this stage starts with."""
+    stage = stages().get(name)
+    if stage is None:
+        return {}  # a foreign base
+    own = (word.partition("=") for text in stage.all("ENV") for word in shlex.split(text))
+    return environment(stage.base) | {name: value for name, _, value in own}
 
 
 def left_out(stage: Stage) -> set[str]:
