@@ -39,7 +39,12 @@ RESTARTABLE: Final = frozenset({State.FAILED, State.CANCELLED, State.EXPIRED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The settings that decide a job's times and tries. All in seconds but `max_retries`."""
+    """The settings that decide a job's times and tries. All in seconds but `max_retries`.
+
+    `record_within_s` is how long after its commit a source may still become a job: what is older
+    may be taken for an orphan meanwhile. Half of the grace that orphans have leaves the other
+    half for the record to be written.
+    """
 
     lease_s: float = 30.0
     confirm_ttl_s: float = 24 * 3600.0
@@ -47,6 +52,7 @@ class Policy:
     max_retries: int = 3
     republish_after_s: float = 60.0
     keep_record_s: float = 30 * 24 * 3600.0
+    record_within_s: float = 1800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

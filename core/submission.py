@@ -6,19 +6,24 @@ from dataclasses import dataclass, replace
 
 from core import events as ev
 from core import limits
-from core.errors import ConflictingUpload
+from core.errors import ConflictingUpload, Unavailable
 from core.job import RESTARTABLE, Change, Job, Policy, Source, State
 from core.transitions import advance, message_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """A committed source that asks to become a job, in the trace of its request if it has one."""
+    """A committed source that asks to become a job, in the trace of its request if it has one.
+
+    `committed_at` is None for a source that nobody takes for an orphan: that of a direct upload,
+    which is declared.
+    """
 
     job_id: str
     organization_id: str
     run: str
     source: Source
+    committed_at: float | None = None
     traceparent: str | None = None
 
 
@@ -30,7 +35,8 @@ def receive(
     A run that was recorded before is that job, whatever has become of it since. Otherwise:
     The same bytes again are the same job; its result is delivered once more where the LMS did
     not take it. A job that came to nothing starts anew under its old id. Raises
-    ConflictingUpload when other bytes or another organization hold the id.
+    ConflictingUpload when other bytes or another organization hold the id, and Unavailable for
+    a source that waited so long for its record that it may be gone.
     """
     if existing is None:
         return _begin(upload, now, policy, fence=0)
@@ -55,6 +61,8 @@ def receive(
 def _begin(
     upload: Upload, now: float, policy: Policy, *, fence: int
 ) -> tuple[Job, tuple[ev.Effect, ...]]:
+    if upload.committed_at is not None and now - upload.committed_at > policy.record_within_s:
+        raise Unavailable("the recording could not be recorded in time; send it again")
     job = Job(
         job_id=upload.job_id,
         organization_id=upload.organization_id,

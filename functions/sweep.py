@@ -61,7 +61,8 @@ def remove_orphans(
 ) -> Swept:
     """Delete objects older than `grace_s` that belong to no job or to one that is cleaned.
 
-    The grace covers the moment between an object's commit and its job's record. A direct upload
+    The grace covers the moment between an object's commit and its job's record, which is not
+    written after half of it (`Policy.record_within_s`). A direct upload
     whose outcome is not known yet keeps all that it has, however old: `functions.uploads` decides
     on it. Its declaration is kept until the grace after its end. Stops early, before the next
     object, when `enough()`.

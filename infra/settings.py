@@ -224,6 +224,7 @@ class Settings(BaseSettings):
             max_retries=self.max_retries,
             republish_after_s=self.republish_after_s,
             keep_record_s=self.keep_record_s,
+            record_within_s=self.orphan_grace_s / 2,
         )
 
 

@@ -71,7 +71,7 @@ class Front:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; raises Ended when a process ends before."""
-        with self._signals, tempfile.TemporaryDirectory(prefix="lectern-front-") as name:
+        with self._signals, tempfile.TemporaryDirectory(prefix="front-") as name:
             ready, tell = os.pipe()
             app = fork("app", partial(self._become_app, Path(name), tell))
             os.close(tell)
@@ -95,7 +95,8 @@ class Front:
     def _become_haproxy(self, folder: Path) -> NoReturn:
         """Run HAProxy without this process's environment: it holds secrets."""
         file = folder / "haproxy.cfg"
-        file.write_text(self.configuration(_socket_in(folder)))
+        file.write_text(self.configuration(_socket_in(Path())))
+        os.chdir(folder)  # a socket's path is short by nature: HAProxy's is relative
         self.listener.set_inheritable(True)
         os.dup2(1, 2)
         os.execve(self.haproxy, [self.haproxy, "-db", "-f", str(file)], {})  # noqa: S606

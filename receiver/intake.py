@@ -102,7 +102,7 @@ class Intake:
         sha256 = self._digest.hexdigest()
         if fields.get("sha256", sha256) != sha256:
             raise InvalidField(f"the file that arrived has sha256 {sha256}; send it again")
-        self._writer.commit()
+        committed = self._writer.commit()
         return Upload(
             job_id=fields["video_id"],
             organization_id=fields["organization_id"],
@@ -113,6 +113,7 @@ class Intake:
                 sha256=sha256,
                 container=self._container.value,
             ),
+            committed_at=committed.committed_at,
         )
 
     def _open(self) -> None:

@@ -35,7 +35,7 @@ BUCKET: Final = "recordings"
 QUICK: Final[Mapping[str, str]] = {
     "LEASE_S": "2",
     "REPUBLISH_AFTER_S": "1",
-    "ORPHAN_GRACE_S": "1",
+    "ORPHAN_GRACE_S": "4",
     "LOG_FORMAT": "json",
 }
 """Times short enough for a test; every other setting is the product's default."""

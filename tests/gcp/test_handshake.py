@@ -86,7 +86,7 @@ def cloud(
             "LMS_STORE_URL": lms.url,
             "LEASE_S": "2",
             "REPUBLISH_AFTER_S": "1",
-            "ORPHAN_GRACE_S": "1",
+            "ORPHAN_GRACE_S": "4",
         }
         for name, value in settings.items():
             monkeypatch.setenv(name, value)

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from core import limits
 from core.errors import Unavailable
 from core.events import Claimed, Failed
-from core.job import State
+from core.job import Policy, State
 from core.messages import Topic
 from tests.fakes import MemoryObjectStore, World, a_failure, a_world, sha256_of
 from tests.http import forms
@@ -323,6 +323,13 @@ def test_an_upload_whose_record_fails_is_left_to_the_sweep(door: Door) -> None:
     door.world.jobs.broken = True
     assert_problem(door.receive(Lecture(video_id="video-2").body()), 503, "unavailable")
     assert door.world.objects.keys() == {"uploads/run-1/source", "uploads/run-2/source"}
+
+
+def test_an_upload_that_waited_too_long_for_its_record_must_be_sent_again() -> None:
+    """Its object may count as an orphan by then, so it must not become a job."""
+    door = a_door(world=a_world(policy=Policy(record_within_s=-1)))
+    assert_problem(door.receive(Lecture().body()), 503, "unavailable")
+    assert door.world.jobs.get("video-1") is None
 
 
 def test_the_event_of_an_upload_names_its_job_but_nothing_secret(door: Door) -> None:

@@ -29,7 +29,7 @@ QUICK = {
     "LEASE_S": "2",
     "SWEEP_INTERVAL_S": "0.2",
     "REPUBLISH_AFTER_S": "1",
-    "ORPHAN_GRACE_S": "2",
+    "ORPHAN_GRACE_S": "4",
     "MIN_FREE_BYTES": "0",
     "MAX_CONCURRENT_JOBS": "1",
     "DELIVERY_WORKERS": "1",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from core.errors import NotFound
+from core.errors import NotFound, Unavailable
 from core.events import Claimed, Confirmed, Delivered, Failed
 from core.job import Job, State, output_key, source_key
 from core.messages import Topic
@@ -102,6 +103,22 @@ def test_objects_that_no_job_knows_are_removed_after_their_grace(world: World) -
     world.clock.advance(1)
     assert remove_orphans(world.ledger, grace_s=GRACE_S).orphans == 1
     assert world.objects.keys() == {source_key("run-1")}
+
+
+def test_a_source_that_waited_half_of_the_grace_becomes_no_job_any_more(world: World) -> None:
+    """Or the sweep might take it for an orphan just before the record is written."""
+    at = world.clock.now()
+    put(world.objects, source_key("run-2"), b"a recording")
+    late = replace(an_upload("video-2", run="run-2"), committed_at=at)
+    world.clock.advance(world.ledger.policy.record_within_s + 1)
+    with pytest.raises(Unavailable, match="send it again"):
+        world.ledger.receive(late)
+    assert world.ledger.jobs.get("video-2") is None
+    assert world.ledger.policy.record_within_s <= GRACE_S / 2
+    in_time = replace(late, committed_at=at + 2)
+    assert world.ledger.receive(in_time).state is State.QUEUED
+    remove_orphans(world.ledger, grace_s=GRACE_S)
+    assert source_key("run-2") in {item.key for item in world.objects.list("uploads/")}
 
 
 def test_what_a_zombie_commits_after_the_end_is_removed(world: World) -> None:
