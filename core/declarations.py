@@ -10,13 +10,15 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
 
 from core import limits
-from core.errors import AlreadyExists, MissingObject
+from core.errors import AlreadyExists, MissingObject, Unavailable
 from core.job import declaration_key, outcome_key, run_of
 from core.ports import ObjectStore
+
+Kind = TypeVar("Kind", "Declaration", "Outcome")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +52,12 @@ def write_declaration(objects: ObjectStore, declared: Declaration) -> None:
 
 
 def read_declaration(objects: ObjectStore, run: str) -> Declaration | None:
-    """Return the declaration of a run, or None for a run that was not declared."""
-    fields = _read(objects, declaration_key(run))
-    return None if fields is None else Declaration(**fields)
+    """Return the declaration of a run, or None for a run that was not declared.
+
+    Fields that a later release has written are passed over. Raises Unavailable for one that
+    cannot be understood.
+    """
+    return _read(objects, declaration_key(run), Declaration)
 
 
 def settle(objects: ObjectStore, run: str, outcome: Outcome) -> Outcome:
@@ -66,16 +71,29 @@ def settle(objects: ObjectStore, run: str, outcome: Outcome) -> Outcome:
 
 def read_outcome(objects: ObjectStore, run: str) -> Outcome | None:
     """Return what became of the run, or None while nothing has."""
-    fields = _read(objects, outcome_key(run))
-    return None if fields is None else Outcome(**fields)
+    return _read(objects, outcome_key(run), Outcome)
 
 
-def declared_runs(objects: ObjectStore) -> Mapping[str, bool]:
-    """Return every run that was declared, and whether its outcome is known."""
-    known: dict[str, bool] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What a listing tells of a declared run: since when, and whether its outcome is known."""
+
+    since: float
+    is_settled: bool
+
+
+def declared_runs(objects: ObjectStore) -> Mapping[str, Declared]:
+    """Return every run that was declared; one listing, nothing is read."""
+    known: dict[str, Declared] = {}
     for item in objects.list("declared/"):
-        if run := run_of(item.key):
-            known[run] = known.get(run, False) or item.key == outcome_key(run)
+        run = run_of(item.key)
+        if run is None:
+            continue
+        before = known.get(run, Declared(since=item.committed_at, is_settled=False))
+        known[run] = Declared(
+            since=min(before.since, item.committed_at),
+            is_settled=before.is_settled or item.key == outcome_key(run),
+        )
     return known
 
 
@@ -89,21 +107,24 @@ def admits(declared: Declaration, token: str) -> bool:
     return hmac.compare_digest(token_digest(token), declared.handle)
 
 
-def _write(objects: ObjectStore, key: str, fields: Mapping[str, Any]) -> None:
-    data = json.dumps(fields, separators=(",", ":")).encode()
+def _write(objects: ObjectStore, key: str, said: Mapping[str, Any]) -> None:
+    data = json.dumps(said, separators=(",", ":")).encode()
     with objects.create(key, expected_bytes=len(data)) as writer:
         writer.write(data)
         writer.commit()
 
 
-def _read(objects: ObjectStore, key: str) -> dict[str, Any] | None:
+def _read(objects: ObjectStore, key: str, kind: type[Kind]) -> Kind | None:
     try:
         with objects.open(key) as body:
             data = b"".join(_pieces(body.read))
     except MissingObject:
         return None
-    fields: dict[str, Any] = json.loads(data)
-    return fields
+    known = {each.name for each in fields(kind)}
+    try:
+        return kind(**{name: value for name, value in json.loads(data).items() if name in known})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Unavailable(f"{key} cannot be understood: {type(error).__name__}") from error
 
 
 def _pieces(read: Any) -> Iterator[bytes]:

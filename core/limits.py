@@ -56,6 +56,9 @@ UPLOAD_TYPE_CHARS_MAX: Final = 128
 """Characters of the `content_type` that a direct upload announces."""
 OPEN_UPLOADS_MAX: Final = 1000
 """Direct uploads that the embedded service keeps open at once; each is a folder with a file."""
+UPLOAD_PIECES_MAX: Final = 2
+"""Pieces of one direct upload that are taken at once: the one that goes on after a cut which was
+not noticed here, and the one that was cut. One URL must not hold the places of all others."""
 SWEEP_UPLOADS_MAX: Final = 20
 """Direct uploads that one sweep finishes; each is read as a whole."""
 

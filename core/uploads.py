@@ -272,7 +272,11 @@ def _received(run: str, video_id: str, ledger: Ledger) -> View:
 
 
 def _decide(declared: Declaration, ledger: Ledger, sessions: DirectUploads) -> Outcome:
-    """Examine the object and make the job, or refuse; the record comes before the outcome."""
+    """Examine the object and make the job, or refuse; the record comes before the outcome.
+
+    The object of a duplicate is left to orphan removal: the job that it doubles may have failed
+    meanwhile, and begun anew with this very object by the hand of another finisher.
+    """
     run = declared.run
     try:
         upload = _examine(declared, ledger.objects)
@@ -288,8 +292,6 @@ def _decide(declared: Declaration, ledger: Ledger, sessions: DirectUploads) -> O
     try:
         sessions.release(source_key(run))
         settle(ledger.objects, run, received)
-        if job.run != run:
-            ledger.objects.delete(source_key(run))
     except Unavailable as error:  # the job is safe; the sweep does the rest
         ledger.log.emit("upload.left_to_sweep", job_id=job.job_id, reason=error.detail)
     return received

@@ -19,7 +19,7 @@ def sweep(parts: Wiring, *, orphans: bool = True, enough: Callable[[], bool] = e
     Stops early when `enough()`; then `more` is set.
     """
     woken = wake_jobs(parts.ledger, enough=enough)
-    tended = tend_uploads(parts.ledger, parts.sessions, enough=enough)
+    tended = _tend(parts, enough)
     removed = Swept()
     if orphans and not woken.more:
         removed = remove_orphans(parts.ledger, grace_s=parts.settings.orphan_grace_s, enough=enough)
@@ -43,7 +43,7 @@ def run_clock(parts: Wiring, stop: Callable[[], bool]) -> None:
     while not stop():
         try:
             wake_jobs(parts.ledger)
-            tend_uploads(parts.ledger, parts.sessions)
+            _tend(parts, endless)
             remove_abandoned(parts.ledger, parts.scratch)
             if time.monotonic() >= orphans_at:
                 remove_orphans(parts.ledger, grace_s=parts.settings.orphan_grace_s)
@@ -51,6 +51,11 @@ def run_clock(parts: Wiring, stop: Callable[[], bool]) -> None:
         except Unavailable as error:
             parts.log.emit("sweep.error", reason=error.detail)
         _wait(parts.settings.sweep_interval_s, stop)
+
+
+def _tend(parts: Wiring, enough: Callable[[], bool]) -> Swept:
+    ttl_s = parts.settings.upload_ttl_s
+    return tend_uploads(parts.ledger, parts.sessions, ttl_s=ttl_s, enough=enough)
 
 
 def _wait(seconds: float, stop: Callable[[], bool]) -> None:

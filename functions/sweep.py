@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core import limits
-from core.declarations import declared_runs, read_declaration
-from core.errors import LecternError
+from core.declarations import Declared, declared_runs, read_declaration
+from core.errors import LecternError, Unavailable
 from core.events import Woken
 from core.job import PREFIXES, declaration_key, outcome_key, run_of, scratch_owner
 from core.ledger import Ledger
@@ -68,7 +68,7 @@ def remove_orphans(
     object, when `enough()`.
     """
     before = ledger.clock.now() - grace_s
-    settled = declared_runs(ledger.objects)
+    declared = declared_runs(ledger.objects)
     orphans = 0
     more = False
     owned: dict[str, bool] = {}
@@ -76,7 +76,7 @@ def remove_orphans(
         if enough():
             more = True
             break
-        if item.committed_at >= before or _is_declared(ledger, item, settled, before):
+        if item.committed_at >= before or _is_declared(ledger, item, declared, before):
             continue
         if not _is_owned(ledger, item, owned):
             ledger.objects.delete(item.key)
@@ -122,20 +122,23 @@ def _wake(ledger: Ledger, job_id: str) -> None:
 
 
 def _is_declared(
-    ledger: Ledger, item: ObjectInfo, settled: Mapping[str, bool], before: float
+    ledger: Ledger, item: ObjectInfo, runs: Mapping[str, Declared], before: float
 ) -> bool:
     """Tell whether a direct upload needs the object: all until its outcome is known.
 
     After that it needs what tells of the outcome, until its time is over.
     """
     run = run_of(item.key)
-    if run is None or run not in settled:
+    if run is None or run not in runs:
         return False
-    if not settled[run]:
+    if not runs[run].is_settled:
         return True
     if item.key not in {declaration_key(run), outcome_key(run)}:
         return False
-    declared = read_declaration(ledger.objects, run)
+    try:
+        declared = read_declaration(ledger.objects, run)
+    except Unavailable:  # nobody knows until when it is needed
+        return True
     return declared is not None and declared.expires_at >= before
 
 

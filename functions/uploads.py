@@ -10,46 +10,61 @@ from core.errors import LecternError, Unavailable
 from core.job import source_key
 from core.ledger import Ledger
 from core.ports import DirectUploads
-from core.uploads import call_off, expired, finish_upload
+from core.uploads import call_off, expired, finish_upload, is_committed
 from functions.sweep import Swept, endless
 
 
 def tend_uploads(
-    ledger: Ledger, sessions: DirectUploads, *, enough: Callable[[], bool] = endless
+    ledger: Ledger,
+    sessions: DirectUploads,
+    *,
+    ttl_s: float,
+    enough: Callable[[], bool] = endless,
 ) -> Swept:
     """Finish declared uploads whose object is there, and end those that were not sent in time.
 
     An object is left alone until it is `republish_after_s` old: by then the caller's word and
-    the store's event count as lost. Finishes at most `limits.SWEEP_UPLOADS_MAX`.
+    the store's event count as lost. Sessions are looked at from the age of `ttl_s`, so that any
+    number of open ones costs two listings. Finishes at most `limits.SWEEP_UPLOADS_MAX`.
     """
     settled = 0
-    for run, known in declared_runs(ledger.objects).items():
+    for run in _due(ledger, ttl_s):
         if settled >= limits.SWEEP_UPLOADS_MAX or enough():
             return Swept(uploads=settled, more=True)
-        declared = None if known else read_declaration(ledger.objects, run)
-        if declared is not None:
-            settled += _tend(declared, ledger, sessions)
+        settled += _tend(run, ledger, sessions)
     return Swept(uploads=settled)
 
 
-def _tend(declared: Declaration, ledger: Ledger, sessions: DirectUploads) -> bool:
+def _due(ledger: Ledger, ttl_s: float) -> list[str]:
+    """Return the undecided runs whose object was left, then those that may be over."""
+    now = ledger.clock.now()
+    left_before = now - ledger.policy.republish_after_s
+    sources = {item.key: item.committed_at for item in ledger.objects.list("uploads/")}
+    undecided = {
+        run: declared.since
+        for run, declared in declared_runs(ledger.objects).items()
+        if not declared.is_settled
+    }
+    left = [run for run in undecided if sources.get(source_key(run), now) <= left_before]
+    over = [run for run, since in undecided.items() if since + ttl_s <= now and run not in left]
+    return left + over
+
+
+def _tend(run: str, ledger: Ledger, sessions: DirectUploads) -> bool:
     """Return whether anything was decided; one upload's trouble does not stop the others."""
     try:
-        if _is_left(declared, ledger) or _is_over(declared, ledger, sessions):
-            finish_upload(declared.run, ledger=ledger, sessions=sessions)
-            return True
+        declared = read_declaration(ledger.objects, run)
+        if declared is None or not (
+            is_committed(ledger.objects, run) or _is_over(declared, ledger, sessions)
+        ):
+            return False
+        finish_upload(run, ledger=ledger, sessions=sessions)
     except Unavailable as error:
-        ledger.log.emit("sweep.error", job_id=declared.video_id, reason=error.detail)
+        ledger.log.emit("sweep.error", reason=error.detail)
         return False
     except LecternError:  # refused, and recorded as such
         return True
-    return False
-
-
-def _is_left(declared: Declaration, ledger: Ledger) -> bool:
-    before = ledger.clock.now() - ledger.policy.republish_after_s
-    key = source_key(declared.run)
-    return any(item.key == key and item.committed_at <= before for item in ledger.objects.list(key))
+    return True
 
 
 def _is_over(declared: Declaration, ledger: Ledger, sessions: DirectUploads) -> bool:

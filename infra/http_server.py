@@ -59,6 +59,7 @@ def _options(bind: str, *, threads: int, grace_s: int) -> dict[str, Any]:
         "threads": threads,
         "graceful_timeout": grace_s,
         "keepalive": _KEEPALIVE_S,
+        "timeout": 0,  # a service without CPU for a while, as an idle one is, is not dead
         "loglevel": "warning",
         "logger_class": PlainLogger,
         "control_socket_disable": True,

@@ -175,7 +175,12 @@ def _checks(settings: Settings, ledger: Ledger) -> Checks:
 
 
 def _check_store(ledger: Ledger) -> None:
-    """Write a few bytes and drop them: a full or read-only disk shows here."""
+    """Ask for a listing, then write a few bytes and drop them.
+
+    A wrong bucket or a missing grant shows in the first, a full or read-only disk in the second:
+    Cloud Storage hears nothing of so few bytes.
+    """
+    next(iter(ledger.objects.list("ready/")), None)
     with ledger.objects.create("ready/check", expected_bytes=limits.CHUNK_BYTES) as writer:
         writer.write(b"ready")
 

@@ -28,7 +28,7 @@ from tenacity import (
 )
 
 from core import limits
-from lectern.direct import Sending, SessionRefused, Stuck
+from lectern.direct import Sending, SessionRefused, Stuck, without_keys
 
 Progress = Callable[[int, int], object]
 """Called with bytes sent and bytes in all."""
@@ -169,7 +169,7 @@ class LecternClient:
         } | ({"sha256": sha256} if sha256 else {})
         announced = self._call(lambda: self._send("POST", "/uploads", json=said))
         sending = Sending(
-            session=self._session,
+            session=without_keys(self._session),
             url=announced["upload_url"],
             path=path,
             timeout_s=self._timeout_s,

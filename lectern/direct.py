@@ -25,8 +25,6 @@ _LOST: Final = (
     requests.exceptions.ChunkedEncodingError,
 )
 _FIRST_PAUSE_S: Final = 0.5
-_NO_KEY: Final[dict[str, str | None]] = {"X-Internal-Service-Key": None}
-"""The URL carries its own authority; the service key is not for Cloud Storage."""
 
 
 class Stuck(Exception):
@@ -99,10 +97,24 @@ class Sending:
         return self.session.put(
             self.url,
             data=body,
-            headers={**_NO_KEY, "Content-Range": content_range},
+            headers={"Content-Range": content_range},
             timeout=self.timeout_s,
             allow_redirects=False,
         )
+
+
+def without_keys(session: requests.Session) -> requests.Session:
+    """Return a session that goes the same ways as `session`, and knows none of its keys.
+
+    A session's URL carries its own authority: the service key and an ID token are not for its
+    server, which may be another's.
+    """
+    bare = requests.Session()
+    bare.trust_env = session.trust_env
+    bare.proxies, bare.verify, bare.cert = session.proxies, session.verify, session.cert
+    for prefix, adapter in session.adapters.items():
+        bare.mount(prefix, adapter)
+    return bare
 
 
 class _Rest:

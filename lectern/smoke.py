@@ -1,8 +1,9 @@
 """`python -m lectern.smoke RECEIVER CONFIRMER`: one real handshake with a deployed service.
 
-Sends the demo's lecture, waits until the LMS has it, confirms, and waits for `completed`. What
-it leaves is a lecture `smoke-…` of the organization `lectern-smoke` in the LMS, and the job's
-record. The service key is read from INTERNAL_SERVICE_KEY; of several the first is used.
+Sends the demo's lecture twice, as one request and as a direct upload, waits until the LMS has
+both, confirms, and waits for `completed`. What it leaves is two lectures `smoke-…` of the
+organization `lectern-smoke` in the LMS, and the jobs' records. The service key is read from
+INTERNAL_SERVICE_KEY; of several the first is used.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import requests
 from lectern.client import JobEnded, LecternClient, LecternRefused, LecternUnreachable
 from lectern.demo_lecture import LECTURE
 
+_ORGANIZATION: Final = "lectern-smoke"
 _READY_S: Final = 300.0
 """Longest wait for `/ready`: new invoker bindings take minutes to be known everywhere."""
 _CONFIRM_S: Final = 120.0
@@ -56,7 +58,7 @@ def main(receiver: str, confirmer: str, *, invoker: bool, timeout_s: float) -> N
 def handshake(
     receiver: str, confirmer: str, key: str, sessions: Sessions, timeout_s: float
 ) -> None:
-    """Do the whole handshake; raises SmokeFailed and what the client raises."""
+    """Do the whole handshake both ways; raises SmokeFailed and what the client raises."""
     began = time.monotonic()
 
     def tell(what: str) -> None:
@@ -65,19 +67,22 @@ def handshake(
     for base_url in dict.fromkeys((receiver, confirmer)):
         _await_ready(base_url, sessions)
         tell(f"ready: {base_url}")
-    video_id = f"smoke-{uuid.uuid4()}"
+    one, other = f"smoke-{uuid.uuid4()}", f"smoke-{uuid.uuid4()}"
     with (
         LecternClient(receiver, key, session=sessions(receiver)) as front,
         LecternClient(confirmer, key, session=sessions(confirmer)) as end,
     ):
-        front.receive(LECTURE, video_id=video_id, organization_id="lectern-smoke")
-        tell(f"received: {video_id}")
-        status = front.wait(video_id, until={"stored", "completed"}, timeout_s=timeout_s)
-        output = status["output"]
-        tell(f"stored: {output['bytes']} bytes, {output['saved_percent']} % saved")
-        end.confirm(video_id, sha256=output["sha256"])
-        front.wait(video_id, until={"completed"}, timeout_s=_CONFIRM_S)
-        tell("completed")
+        front.receive(LECTURE, video_id=one, organization_id=_ORGANIZATION)
+        tell(f"received: {one}")
+        front.upload_direct(LECTURE, video_id=other, organization_id=_ORGANIZATION)
+        tell(f"uploaded: {other}")
+        for video_id in (one, other):
+            status = front.wait(video_id, until={"stored", "completed"}, timeout_s=timeout_s)
+            output = status["output"]
+            tell(f"stored: {output['bytes']} bytes, {output['saved_percent']} % saved")
+            end.confirm(video_id, sha256=output["sha256"])
+            front.wait(video_id, until={"completed"}, timeout_s=_CONFIRM_S)
+            tell("completed")
 
 
 def _await_ready(base_url: str, sessions: Sessions) -> None:

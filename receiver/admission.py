@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ class Admission:
     def __init__(self, *, jobs: JobStore, clock: Clock, bounds: ReceiveLimits) -> None:
         self.bounds = bounds
         self._slots = threading.BoundedSemaphore(bounds.max_uploads_at_once)
+        self._pieces: Counter[str] = Counter()
+        self._guard = threading.Lock()
         self._unfinished = Remembered(lambda: unfinished(jobs), clock)
 
     @contextmanager
@@ -70,6 +73,20 @@ class Admission:
             yield
         finally:
             self._slots.release()
+
+    @contextmanager
+    def piece(self, run: str) -> Iterator[None]:
+        """Hold a place for a piece of one upload, which may hold `limits.UPLOAD_PIECES_MAX`."""
+        with self._guard:
+            if self._pieces[run] >= limits.UPLOAD_PIECES_MAX:
+                raise _busy("pieces of this upload are on their way already")
+            self._pieces[run] += 1
+        try:
+            with self.transfer():
+                yield
+        finally:
+            with self._guard:
+                self._pieces -= Counter((run,))
 
     def check_queue(self) -> None:
         """Return if there is room for one more job; hold nothing."""

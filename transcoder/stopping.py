@@ -52,10 +52,12 @@ class StopSignal:
     @contextlib.contextmanager
     def within(self, seconds: float, why: str) -> Iterator[None]:
         """Be `interrupting`, and raise StepTimedOut(`why`) after `seconds`; main thread only."""
+        if seconds <= 0:
+            raise StepTimedOut(why)
         signal.signal(_ALARM, self._ring)
         self._ends_at, self._why = time.monotonic() + seconds, why
         main = threading.main_thread().ident or 0
-        timer = threading.Timer(max(seconds, 0.0), signal.pthread_kill, (main, _ALARM))
+        timer = threading.Timer(seconds, signal.pthread_kill, (main, _ALARM))
         timer.daemon = True
         timer.start()
         try:

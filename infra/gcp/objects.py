@@ -284,9 +284,13 @@ class _CloudWriter:
     def _send(self) -> None:
         """Send a full chunk; a writer that came too late only hears of it in `commit`."""
         chunk = self._take()
-        with contextlib.suppress(Refused):
+        try:
             if not self._refused:
                 self._session().send(chunk)
+        except Refused:
+            return
+        except SessionEnded as error:
+            raise _ended(self._key) from error
 
     def _finish(self) -> Resource:
         chunk = self._take()
@@ -298,7 +302,7 @@ class _CloudWriter:
                 return resource  # ours: only the answer was lost
             if isinstance(error, Refused):
                 raise AlreadyExists(f"{self._key} was committed before") from error
-            raise Unavailable(f"the upload session of {self._key} ended; send it again") from error
+            raise _ended(self._key) from error
 
     def _session(self) -> ResumableUpload:
         if self._refused:
@@ -365,6 +369,10 @@ class _CloudReader:
             return
         if str(self._checksum) != self._expected:
             raise Unavailable(f"{self._key} was read with another checksum than it has; try again")
+
+
+def _ended(key: str) -> Unavailable:
+    return Unavailable(f"the upload session of {key} ended; send it again")
 
 
 def _info(key: str, size: int, created: datetime) -> ObjectInfo:

@@ -130,11 +130,24 @@ variable "settings" {
   default     = {}
 
   validation {
-    condition = alltrue([
-      for name in keys(var.settings) :
-      can(regex("^[A-Z][A-Z0-9_]*$", name)) && !contains(["INTERNAL_SERVICE_KEY", "WEBHOOK_SECRET", "PUSH_BEHIND_IAM"], name)
-    ])
-    error_message = "settings takes names in upper case. Secrets come from Secret Manager, and what protects the push endpoints is not a choice."
+    condition     = alltrue([for name in keys(var.settings) : can(regex("^[A-Z][A-Z0-9_]*$", name))])
+    error_message = "settings takes names in upper case."
+  }
+
+  # Other resources are made to fit these: the bucket's backstop to the times, for example.
+  validation {
+    condition = length(setintersection(keys(var.settings), [
+      "CONFIRM_TTL_S", "FIRESTORE_DATABASE", "FIRESTORE_JOBS", "FUNCTION_TARGET", "GOOGLE_CLOUD_PROJECT", "HOST",
+      "INTERNAL_SERVICE_KEY", "LECTERN_BACKEND", "LECTERN_BUCKET", "LECTERN_DATA_DIR", "LMS_STORE_URL", "LOG_FORMAT",
+      "LOG_LEVEL", "MAX_UPLOADS_AT_ONCE", "PORT", "PUBLIC_URL", "PUBSUB_PREFIX", "PUSH_AUDIENCE", "PUSH_BEHIND_IAM",
+      "PUSH_DELIVERIES_MAX", "PUSH_SERVICE_ACCOUNT", "RECEIVER_THREADS", "STORE_RETRY_FOR_S", "UPLOAD_TTL_S", "WEBHOOK_SECRET",
+    ])) == 0
+    error_message = "settings must not name what another variable decides, a secret, or what protects the push endpoints."
+  }
+
+  validation {
+    condition     = alltrue([for name in keys(var.settings) : !endswith(name, "_EMULATOR_HOST")])
+    error_message = "settings must not lead a deployment to an emulator."
   }
 }
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from core.errors import StoreFull
 from infra.embedded.objects import FolderObjectStore
 from tests.contracts.object_store import ObjectStoreContract, ObjectStoreRig
 from tests.fakes import FakeClock, MemoryObjectStore
@@ -32,3 +35,14 @@ class TestFolderObjectStore(ObjectStoreContract):
             advance=clock.advance,
             reopen=lambda: FolderObjectStore(folder, clock=clock),
         )
+
+
+def test_a_reserve_keeps_recordings_out_and_lets_notes_about_them_in(tmp_path: Path) -> None:
+    """A refusal that could not be written down would leave its bytes on the disk for ever."""
+    store = FolderObjectStore(tmp_path, clock=FakeClock(), reserve_bytes=2**62)
+    for expected in (None, 500_000_000):
+        with pytest.raises(StoreFull), store.create("a/b", expected_bytes=expected):
+            pass
+    with store.create("a/b", expected_bytes=100) as writer:
+        writer.write(b"x" * 100)
+        writer.commit()

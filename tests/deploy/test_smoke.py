@@ -48,14 +48,16 @@ def smoke_test(*words: str, **environment: str) -> subprocess.CompletedProcess[s
 
 
 def test_a_lecture_goes_all_the_way(tmp_path: Path) -> None:
-    """The demo's lecture is received, stored and completed; the first of several keys is used."""
+    """The demo's lecture, sent both ways, is stored and completed; of several keys one is used."""
     with lms_for(tmp_path / "data") as lms, service_on(tmp_path / "data", lms) as service:
         service.start()
         url = until(service.url, "the address")
         done = smoke_test(url, url, INTERNAL_SERVICE_KEY=f"{KEY}, an-older-key-0123456789")
         assert done.returncode == 0, done.stderr
         steps = [line.split()[2].rstrip(":") for line in done.stdout.splitlines()]
-        assert steps == ["ready", "received", "stored", "completed"]
+        assert steps == [
+            *("ready", "received", "uploaded", "stored", "completed", "stored", "completed")
+        ]
 
 
 def test_a_service_that_cannot_deliver_fails_the_smoke_test(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 from pydantic import SecretStr
 
+from confirmer.__main__ import THREADS
 from core import events, limits
 from core.messages import Topic
 from infra.gcp.bus import DEAD_LETTERS, Names
@@ -116,6 +117,11 @@ def test_a_push_is_waited_for_as_long_as_a_step_may_take() -> None:
         call = SERVICES.calls[service]
         assert call["timeout_s"] == limits.PUSH_ACK_S
         assert call["concurrency"] == 1, "a push never waits for the one before it"
+
+
+def test_probes_of_the_confirmer_do_not_wait_behind_its_requests() -> None:
+    """It is given fewer requests at once than it has threads."""
+    assert SERVICES.calls["confirmer"]["concurrency"] <= THREADS - 2
 
 
 def test_an_upload_may_take_as_long_as_the_receiver_allows() -> None:
@@ -223,6 +229,16 @@ def test_every_variable_of_the_environment_is_a_setting() -> None:
     """A misspelt variable would be passed over, and its default taken."""
     for service, environment in environments():
         assert set(environment) <= SETTINGS | NOT_SETTINGS, service
+
+
+def test_settings_cannot_overrule_what_other_resources_are_made_to_fit() -> None:
+    """Every variable that the modules set themselves is refused in `settings`, secrets as well."""
+    text = (ROOT / "terraform/example/variables.tf").read_text().partition('variable "settings"')[2]
+    refused = set(
+        re.findall(r'"([A-Z_]+)"', text.partition("setintersection(")[2].partition("])")[0])
+    )
+    own = {name for _, environment in environments() for name in environment}
+    assert refused == own | {"INTERNAL_SERVICE_KEY", "WEBHOOK_SECRET", "PORT"}
 
 
 @pytest.mark.parametrize("service", [service for service, _ in environments()])

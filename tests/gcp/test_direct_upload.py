@@ -34,6 +34,8 @@ from tests.http.door import KEY, ROOMY
 from tests.http.forms import recording
 
 SIZE = 96_000_000
+TTL_S = 3600.0
+SECRET_HEADERS = ("X-Internal-Service-Key", "Authorization")
 CUTS = 5
 RUN = "run-1"
 
@@ -84,7 +86,7 @@ def cloud(storage: StorageRig) -> Iterator[Cloud]:
             sessions=sessions,
             new_id=lambda: RUN,
             admission=admission,
-            settings=UploadSettings(ttl_s=3600),
+            settings=UploadSettings(ttl_s=TTL_S),
         )
     )
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
@@ -129,19 +131,24 @@ def test_an_upload_cut_five_times_at_random_points_arrives_intact(
     assert job.source.sha256 == hashlib.sha256(data).hexdigest()
 
 
-def test_the_service_key_does_not_travel_to_cloud_storage(
+def test_no_key_and_no_token_travels_to_cloud_storage(
     cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent: list[tuple[str, bool]] = []
-    request = cloud.client._session.send
+    """Neither the service key nor the ID token with which a caller gets through to the receiver."""
+    sent: list[tuple[str, set[str]]] = []
+    plain = requests.Session.send
 
-    def watch(prepared: Any, **options: Any) -> Any:
-        sent.append((prepared.method, "X-Internal-Service-Key" in prepared.headers))
-        return request(prepared, **options)
+    def watch(session: requests.Session, prepared: Any, **options: Any) -> Any:
+        sent.append((prepared.method, {*prepared.headers} & {*SECRET_HEADERS}))
+        return plain(session, prepared, **options)
 
-    monkeypatch.setattr(cloud.client._session, "send", watch)
+    cloud.client._session.headers["Authorization"] = "Bearer an-id-token"
+    monkeypatch.setattr(requests.Session, "send", watch)
     send(cloud, a_file(tmp_path, recording(5000)))
-    assert sent == [("POST", True), ("PUT", False), ("POST", True)]
+    known = {*SECRET_HEADERS}
+    own = [call for call in sent if call[1]]
+    assert own == [("POST", known), ("POST", known)]
+    assert ("PUT", set()) in sent
 
 
 def test_faults_in_passing_are_met_with_patience(cloud: Cloud, tmp_path: Path) -> None:
@@ -178,7 +185,7 @@ def test_where_call_and_event_are_lost_the_sweep_starts_the_job(
 ) -> None:
     put_only(cloud, a_file(tmp_path, recording(5000)))
     cloud.world.clock.advance(cloud.ledger.policy.republish_after_s)
-    assert tend_uploads(cloud.ledger, cloud.sessions).uploads == 1
+    assert tend_uploads(cloud.ledger, cloud.sessions, ttl_s=TTL_S).uploads == 1
     assert cloud.ledger.read("lecture-1").state is State.QUEUED
 
 
@@ -190,7 +197,7 @@ def test_a_session_whose_time_is_over_takes_nothing_more(cloud: Cloud, tmp_path:
         send(cloud, a_file(tmp_path, recording(700_000)))
     assert [session.name for session in announced(bucket)] == [source_key(RUN)]
     cloud.world.clock.advance(3600)
-    assert tend_uploads(cloud.ledger, cloud.sessions).uploads == 1
+    assert tend_uploads(cloud.ledger, cloud.sessions, ttl_s=TTL_S).uploads == 1
     assert announced(bucket) == []
 
 

@@ -15,9 +15,10 @@ from google.cloud.storage import Client, _signing
 
 from core.errors import AlreadyExists, MissingObject, StoreFull, Unavailable
 from core.job import output_key
+from infra import wiring
 from infra.gcp.objects import OBJECT_BYTES_MAX, CloudObjectStore
 from tests.contracts.object_store import KEY, read
-from tests.fakes import put
+from tests.fakes import a_world, put
 from tests.gcp.emulators import free_port
 from tests.gcp.fixtures import CHUNK_BYTES, QUICK, StorageRig
 from tests.gcp.storage_server import Answer, Cut, LoseAnswer, Stored
@@ -85,6 +86,24 @@ def test_a_commit_whose_answer_was_lost_is_known_as_our_own_without_its_session(
     storage.bucket.break_next("finish", LoseAnswer())
     storage.bucket.break_next("query", Answer(status=412))
     assert put(storage.store(), output_key("run", 1), b"short").size == 5
+
+
+def test_readiness_asks_the_bucket(storage: StorageRig) -> None:
+    """A wrong bucket or a missing grant must show before the first recording does."""
+    ledger = replace(a_world().ledger, objects=storage.store())
+    wiring._check_store(ledger)
+    assert "list" in storage.bucket.kinds()
+    storage.bucket.break_next("list", Answer(status=403))
+    with pytest.raises(Unavailable):
+        wiring._check_store(ledger)
+
+
+def test_a_session_that_ends_in_the_middle_asks_for_another_try(storage: StorageRig) -> None:
+    """The server knows it no more before the last chunk: that is nobody's defect."""
+    storage.bucket.break_next("put", Answer(status=410))
+    with pytest.raises(Unavailable, match="send it again"):
+        put(storage.store(), KEY, LECTURE)
+    assert storage.bucket.objects == {}
 
 
 def test_a_commit_that_found_anothers_object_is_refused_after_a_lost_answer_too(

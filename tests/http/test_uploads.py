@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from core.declarations import read_outcome
+from core.errors import Busy
 from core.events import Claimed, Confirmed, Delivered, Failed
 from core.job import State, declaration_key, outcome_key, source_key
 from core.messages import Topic
+from receiver.admission import Admission
 from receiver.content import Span, read_span
 from tests.fakes import a_failure, an_encoded, an_upload, put, sha256_of
 from tests.http.door import KEYS, MAX_BYTES, ROOMY, UPLOAD_TTL_S, Door, a_door, assert_problem
@@ -94,6 +96,19 @@ def test_pieces_are_answered_with_what_is_there(door: Door) -> None:
     assert last.status_code == 200
     assert door.put(url, content_range=f"bytes */{SIZE}").status_code == 200
     assert door.put(url, DATA).status_code == 200
+
+
+def test_one_url_does_not_take_the_places_of_all_others(door: Door) -> None:
+    """A third piece of one upload at once is told to come again; another upload's is taken."""
+    bounds = replace(ROOMY, max_uploads_at_once=3)
+    admission = Admission(jobs=door.world.jobs, clock=door.world.clock, bounds=bounds)
+    with admission.piece("run-1"), admission.piece("run-1"):
+        with pytest.raises(Busy, match="on their way already"), admission.piece("run-1"):
+            pass
+        with admission.piece("run-2"):
+            pass
+    with admission.piece("run-1"):
+        pass
 
 
 def test_the_state_of_an_open_upload_is_told(door: Door) -> None:
@@ -205,7 +220,6 @@ def test_the_same_bytes_under_a_known_id_are_the_known_job(door: Door) -> None:
     first, second = sent(door), sent(door)
     assert door.complete(second).status_code == 200
     assert [job.run for job in door.world.jobs.all()] == [first]
-    assert source_key(second) not in keys(door)
     assert door.get(f"/uploads/{second}").get_json()["video_id"] == "video-1"
 
 

@@ -50,6 +50,12 @@ def test_a_fetch_that_hangs_is_broken_off_by_the_clock(tmp_path: Path) -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("seconds", [0.0, -1.0])
+def test_a_fetch_for_which_no_time_is_left_is_not_begun(tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(StepTimedOut):
+        transfers(Budget.starting_now(seconds), StopSignal()).fetch("a/b", tmp_path / "x")
+
+
 def test_a_fetch_that_hangs_is_broken_off_by_a_stop(tmp_path: Path) -> None:
     stop = StopSignal()
     before = signal.signal(signal.SIGTERM, stop.hear)

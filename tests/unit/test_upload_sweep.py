@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
 
 import pytest
 
-from core.declarations import Declaration, read_outcome
+from core.declarations import Declaration, read_declaration, read_outcome
 from core.errors import Gone, NotFound
-from core.job import State, source_key
+from core.job import State, declaration_key, source_key
 from core.uploads import (
     Announcement,
     begin_upload,
@@ -40,10 +43,12 @@ def sessions(world: World) -> MemorySessions:
     return MemorySessions(world.objects)
 
 
-def begun(world: World, sessions: MemorySessions, run: str = "run-1") -> Declaration:
+def begun(
+    world: World, sessions: MemorySessions, run: str = "run-1", *, video_id: str | None = None
+) -> Declaration:
     """Announce an upload."""
     said = Announcement(
-        video_id=f"video-of-{run}",
+        video_id=video_id or f"video-of-{run}",
         organization_id="org-1",
         size=len(DATA),
         content_type="video/mp4",
@@ -51,16 +56,18 @@ def begun(world: World, sessions: MemorySessions, run: str = "run-1") -> Declara
     return begin_upload(said, run=run, ledger=world.ledger, sessions=sessions, ttl_s=TTL_S)[0]
 
 
-def committed(world: World, sessions: MemorySessions, run: str = "run-1") -> None:
+def committed(
+    world: World, sessions: MemorySessions, run: str = "run-1", *, video_id: str | None = None
+) -> None:
     """Commit the source of an announced upload; nobody hears of it."""
-    begun(world, sessions, run)
+    begun(world, sessions, run, video_id=video_id)
     sessions.release(source_key(run))
     put(world.objects, source_key(run), DATA)
 
 
 def sweep(world: World, sessions: MemorySessions) -> int:
     """Sweep as the service does; return how many uploads were settled."""
-    settled = tend_uploads(world.ledger, sessions).uploads
+    settled = tend_uploads(world.ledger, sessions, ttl_s=TTL_S).uploads
     remove_orphans(world.ledger, grace_s=GRACE_S)
     return settled
 
@@ -84,6 +91,66 @@ def test_a_sweep_that_comes_days_late_finishes_it_too(
     remove_orphans(world.ledger, grace_s=GRACE_S)
     assert sweep(world, sessions) == 1
     assert world.ledger.read("video-of-run-1").state is State.QUEUED
+    assert source_key("run-1") in list_keys(world)
+
+
+def test_any_number_of_open_uploads_keeps_nobody_waiting(
+    world: World, sessions: MemorySessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their declarations are not read: only that of the upload whose object was left."""
+    for turn in range(50):
+        begun(world, sessions, f"open-{turn}")
+    committed(world, sessions, "run-1")
+    world.clock.advance(world.ledger.policy.republish_after_s)
+    read: list[str] = []
+    plain = world.objects.open
+
+    def watch(key: str, *, start: int = 0) -> Any:
+        read.append(key)
+        return plain(key, start=start)
+
+    monkeypatch.setattr(world.objects, "open", watch)
+    swept = tend_uploads(world.ledger, sessions, ttl_s=TTL_S)
+    assert (swept.uploads, swept.more) == (1, False)
+    assert not [key for key in read if "open-" in key]
+
+
+@pytest.mark.parametrize("text", [b"[]", b"no json", b'{"run": "run-1"}'])
+def test_a_declaration_that_cannot_be_understood_harms_no_other(
+    world: World, sessions: MemorySessions, text: bytes
+) -> None:
+    put(world.objects, declaration_key("run-0"), text)
+    put(world.objects, source_key("run-0"), b"a recording that is kept")
+    committed(world, sessions, "run-1")
+    world.clock.advance(GRACE_S + 1)
+    assert sweep(world, sessions) == 1
+    assert world.ledger.read("video-of-run-1").state is State.QUEUED
+    assert source_key("run-0") in list_keys(world)
+    assert "sweep.error" in [event for event, _ in world.log.events]
+
+
+def test_what_a_later_release_declares_besides_is_passed_over(
+    world: World, sessions: MemorySessions
+) -> None:
+    said = asdict(begun(world, sessions)) | {"colour": "blue", "run": "run-2"}
+    put(world.objects, declaration_key("run-2"), json.dumps(said).encode())
+    found = read_declaration(world.objects, "run-2")
+    assert found is not None
+    assert found.video_id == "video-of-run-1"
+
+
+def test_the_object_of_a_duplicate_may_become_a_job_until_it_is_an_orphan(
+    world: World, sessions: MemorySessions
+) -> None:
+    """Two finish one upload; between them the job that it doubles fails and begins anew with it."""
+    committed(world, sessions, "run-1", video_id="video-1")
+    finish_upload("run-1", ledger=world.ledger, sessions=sessions)
+    committed(world, sessions, "run-2", video_id="video-1")
+    finish_upload("run-2", ledger=world.ledger, sessions=sessions)
+    assert source_key("run-2") in list_keys(world)
+    world.clock.advance(GRACE_S + 1)
+    sweep(world, sessions)
+    assert source_key("run-2") not in list_keys(world)
     assert source_key("run-1") in list_keys(world)
 
 
@@ -168,7 +235,7 @@ def test_a_sweep_that_runs_out_of_time_leaves_the_rest(
         committed(world, sessions, f"run-{number}")
     world.clock.advance(world.ledger.policy.republish_after_s)
     looks = iter([False, True])
-    swept = tend_uploads(world.ledger, sessions, enough=lambda: next(looks))
+    swept = tend_uploads(world.ledger, sessions, ttl_s=TTL_S, enough=lambda: next(looks))
     assert (swept.uploads, swept.more) == (1, True)
 
 
@@ -226,7 +293,7 @@ def test_all_ways_to_finish_at_once_make_one_job(world: World, sessions: MemoryS
             elif way % 3 == 1:
                 finish_object(source_key(run), ledger=world.ledger, sessions=sessions)
             else:
-                tend_uploads(world.ledger, sessions)
+                tend_uploads(world.ledger, sessions, ttl_s=TTL_S)
 
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(finish, range(6)))

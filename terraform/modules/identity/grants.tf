@@ -23,11 +23,11 @@ locals {
 
   # The next step of a job is published by whoever did the one before, and again by the sweep.
   publishes = {
-    receiver         = ["transcode"]
+    receiver         = ["transcode", "deliver"] # a result that was not taken, and its recording sent again
     transcoder       = ["transcode", "deliver"]
     courier          = ["deliver"]
     sweep            = ["transcode", "deliver"]
-    upload-finalized = ["transcode"]
+    upload-finalized = ["transcode", "deliver"]
   }
 
   publications = merge([

@@ -102,7 +102,7 @@ module "confirmer" {
   cpu           = 1
   memory        = "512Mi"
   tmp_size      = "64Mi"
-  concurrency   = 16
+  concurrency   = 6 # two of its threads are for probes
   timeout_s     = 60
   min_instances = var.confirmer.min_instances
   max_instances = var.confirmer.max_instances
