@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from core.job import Failure, MediaSummary, Rendition
 from core.messages import Message
@@ -45,6 +47,74 @@ class Released:
     """The worker hands the step back undone, because it must stop. Costs no try."""
 
     fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PiecesCut:
+    """The recording was cut into `pieces` pieces, each to be made by whoever is free.
+
+    The plan of them all is committed under `plan_key`.
+    """
+
+    fence: int
+    plan_key: str
+    pieces: int
+    source_media: MediaSummary
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PieceClaimed:
+    """A worker takes a piece of `run`."""
+
+    run: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PieceRenewed:
+    """The worker that took the piece as its `claim`-th is alive."""
+
+    run: str
+    number: int
+    claim: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PieceReleased:
+    """The worker hands the piece back undone, because it must stop. Costs no try."""
+
+    run: str
+    number: int
+    claim: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PieceMade:
+    """The piece's object is committed."""
+
+    run: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PieceRetried:
+    """The piece failed for a passing reason and is due again after `delay_s`."""
+
+    run: str
+    number: int
+    claim: int
+    failure: Failure
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PieceFailed:
+    """The piece cannot be made, so no output will come of the job."""
+
+    run: str
+    number: int
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +198,31 @@ class Cleaned:
 
 
 Fenced = (
-    Renewed | Released | Encoded | Retried | Failed | Delivered | DeliveryDeferred | DeliveryRefused
+    Renewed
+    | Released
+    | PiecesCut
+    | Encoded
+    | Retried
+    | Failed
+    | Delivered
+    | DeliveryDeferred
+    | DeliveryRefused
 )
 """Events of a worker that holds the lease: void under any fence but the job's present one."""
-Event = Fenced | Claimed | Poisoned | Buried | Redelivered | Confirmed | Cancelled | Woken | Cleaned
+OfPiece = PieceClaimed | PieceRenewed | PieceReleased | PieceMade | PieceRetried | PieceFailed
+"""Events of a worker that makes a piece."""
+Event = (
+    Fenced
+    | OfPiece
+    | Claimed
+    | Poisoned
+    | Buried
+    | Redelivered
+    | Confirmed
+    | Cancelled
+    | Woken
+    | Cleaned
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,3 +250,5 @@ class Forget:
 
 
 Effect = Publish | Discard | Forget
+Step = tuple[Mapping[str, Any], tuple[Effect, ...]]
+"""Fields that change, and what must be done."""

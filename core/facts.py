@@ -23,6 +23,8 @@ def told(
     line = _new_line(before, after)
     if line is not None:
         name, note = line.event, line.note
+    elif before is not None and before.board != after.board:
+        return None  # a piece went back: its worker tells
     elif any(isinstance(effect, ev.Publish) for effect in effects):
         name, note = ev.Woken.__name__, None
     else:
@@ -76,9 +78,13 @@ def _own(event: str, before: Job | None, after: Job) -> Fields:
             facts = {"source_bytes": after.source.size, "container": after.source.container}
         case "Claimed" | "Woken" if after.state in UNFINISHED:
             facts = {"waited_s": _waited_s(before, after), "claims": after.claims}
+        case "PiecesCut" | "PieceMade" if after.board is not None:
+            facts = {"pieces": after.board.pieces}
         case "Encoded":
             facts = _encoded(after)
-        case "Retried" | "Failed" | "Poisoned" | "DeliveryRefused" if after.failure is not None:
+        case "Retried" | "Failed" | "PieceFailed" | "Poisoned" | "DeliveryRefused" if (
+            after.failure is not None
+        ):
             facts = {"code": after.failure.code, "reason": after.failure.reason}
         case "DeliveryDeferred" if after.delivery is not None:
             next_in_s = round(after.due_at - after.updated_at, 3)

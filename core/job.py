@@ -11,9 +11,11 @@ from enum import StrEnum
 from typing import Final
 
 from core import limits
+from core.board import Board
 from core.errors import InvalidId
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_PIECE_SCRATCH: Final = re.compile(r"(.+)-piece-(\d{1,9})-(\d{1,9})", re.ASCII)
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]*")
 
 
@@ -21,7 +23,7 @@ class State(StrEnum):
     """Where a job stands; `core.transitions.TRANSITIONS` says how it moves on."""
 
     QUEUED = "queued"  # accepted and durable, waits for a worker
-    PROCESSING = "processing"  # a worker holds the lease and encodes
+    PROCESSING = "processing"  # a worker holds the lease and encodes, or pieces are made
     STORING = "storing"  # the output is committed; the LMS has not taken it yet
     STORED = "stored"  # the LMS answered 200; waits for its confirmation
     COMPLETED = "completed"  # confirmed; every temporary is deleted
@@ -53,6 +55,11 @@ class Policy:
     republish_after_s: float = 60.0
     keep_record_s: float = 30 * 24 * 3600.0
     record_within_s: float = 1800.0
+
+    @property
+    def piece_lease_s(self) -> float:
+        """Return the lease of a piece: longer, because all pieces renew theirs in one record."""
+        return limits.PIECE_LEASES * self.lease_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +130,8 @@ class Job:
     `run` is a UUID made for each accepted upload: it names the objects and the delivery.
     `fence` grows with each claim and never shrinks, also over a new run of the same id.
     `due_at` is the earliest time of the next step, `wake_at` when the sweep must look again.
-    `traceparent` is the span that brought the upload: see `core.trace`.
+    `traceparent` is the span that brought the upload: see `core.trace`. `board` is there from when
+    a long recording was cut into pieces.
     """
 
     job_id: str
@@ -147,6 +155,7 @@ class Job:
     cleaned: bool = False
     history: tuple[Change, ...] = ()
     traceparent: str | None = None
+    board: Board | None = None
 
     @property
     def delivery_id(self) -> str:
@@ -192,6 +201,16 @@ def outcome_key(run: str) -> str:
     return f"declared/{run}/outcome"
 
 
+def cut_key(run: str, fence: int) -> str:
+    """Return the key of the plan by which a run was cut under `fence`."""
+    return f"pieces/{run}/{fence}/plan"
+
+
+def piece_key(plan_key: str, number: int) -> str:
+    """Return the key of a piece, beside its plan."""
+    return f"{plan_key.removesuffix('plan')}{number}"
+
+
 def output_key(run: str, fence: int) -> str:
     """Return the key of the rendition made under `fence`: no two workers share one."""
     return f"outputs/{run}/{fence}.mp4"
@@ -206,6 +225,17 @@ def scratch_owner(name: str) -> tuple[str, int] | None:
     """Return the run and fence that a private folder was made for; None for another name."""
     run, _, fence = name.rpartition("-")
     return (run, int(fence)) if run and fence.isascii() and fence.isdigit() else None
+
+
+def piece_scratch_name(run: str, number: int, claim: int) -> str:
+    """Return the name of the private folder in which a worker makes a piece."""
+    return f"{run}-piece-{number}-{claim}"
+
+
+def piece_scratch_owner(name: str) -> tuple[str, int, int] | None:
+    """Return run, number and claim that a piece's folder was made for; None for another name."""
+    match = _PIECE_SCRATCH.fullmatch(name)
+    return (match[1], int(match[2]), int(match[3])) if match else None
 
 
 def run_prefixes(run: str) -> tuple[str, ...]:

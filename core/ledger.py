@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from core import events as ev
 from core.errors import LecternError, NotFound, StaleMessage, Unavailable, WorkerLost
 from core.facts import told
-from core.job import Job, Policy, run_prefixes
+from core.job import Job, Policy, State, run_prefixes
 from core.messages import Message
 from core.ports import Clock, EventLog, JobStore, MessageBus, ObjectStore
 from core.submission import Upload, receive
-from core.transitions import advance, needs, next_claim
+from core.transitions import advance, needs, next_claim, next_piece_claim
 
 Decision = tuple[Job, tuple[ev.Effect, ...]]
 
@@ -64,6 +64,22 @@ class Ledger:
         if job.lease_until is None:
             raise WorkerLost(f"job {message.job_id} was given up as poison")
         return job
+
+    def claim_piece(self, message: Message) -> Job:
+        """Take the piece that `message` asks for; its claim is in the job's board.
+
+        Raises StaleMessage when it is made or not needed any more, LeaseHeld, NotDue, or
+        WorkerLost after having given up a job one of whose pieces took too many workers with it.
+        """
+        job = self._change(message.job_id, lambda job, now: self._claim_piece(job, message, now))
+        if job.state is State.FAILED:
+            raise WorkerLost(f"job {message.job_id} was given up as poison")
+        return job
+
+    def _claim_piece(self, job: Job | None, message: Message, now: float) -> Decision:
+        if job is None or message.piece is None or not needs(job, message):
+            raise StaleMessage(f"the job needs no piece {message.piece} of run {message.run}")
+        return advance(job, next_piece_claim(job, message.piece), now, self.policy)
 
     def _claim(self, job: Job | None, message: Message, now: float) -> Decision:
         if job is None or not needs(job, message):

@@ -82,6 +82,13 @@ SWEEP_JOBS_MAX: Final = 20_000
 MESSAGE_BYTES_MAX: Final = 16 * KIB
 """Bytes of one bus message; Pub/Sub would take 10,000,000."""
 
+# --- pieces ------------------------------------------------------------------------------------
+PIECE_LEASES: Final = 4
+"""Leases that a piece's own lease is long. 64 workers that renew theirs in one record every 40 s
+write to it less than twice a second, which Firestore takes."""
+PIECES_MAX: Final = 2_000
+"""Pieces of one recording: a day in pieces of 45 s, and a record of 20 KiB."""
+
 # --- pushed messages --------------------------------------------------------------------------
 PUSH_ACK_S: Final = 600.0
 """Pub/Sub's longest wait for the answer to a push; then the message is delivered again. The

@@ -16,6 +16,8 @@ from core import limits
 from core.errors import BadMessage
 
 VERSION: Final = 1
+PIECE_VERSION: Final = 2
+"""Of messages about one piece of a job, which releases before pieces cannot know."""
 
 
 class Topic(StrEnum):
@@ -29,18 +31,27 @@ class Topic(StrEnum):
 class Message:
     """One piece of work for the run of a job.
 
-    `(topic, job_id, run)` identifies the work: publishing the same again is harmless.
+    `(topic, job_id, run, piece)` identifies the work: publishing the same again is harmless.
+    `piece` is the number of a piece, or None for the job's own step.
     `traceparent` travels beside the message, as an attribute, and is no part of what it says.
     """
 
     topic: Topic
     job_id: str
     run: str
+    piece: int | None = None
     traceparent: str | None = field(default=None, compare=False)
 
     def to_bytes(self) -> bytes:
         """Return the message as it travels: UTF-8 JSON."""
-        fields = {"v": VERSION, "topic": self.topic, "job_id": self.job_id, "run": self.run}
+        fields: dict[str, object] = {
+            "v": VERSION if self.piece is None else PIECE_VERSION,
+            "topic": self.topic,
+            "job_id": self.job_id,
+            "run": self.run,
+        }
+        if self.piece is not None:
+            fields["piece"] = self.piece
         return json.dumps(fields, separators=(",", ":")).encode()
 
     @classmethod
@@ -51,12 +62,20 @@ class Message:
         try:
             fields = json.loads(data)
             version = fields.pop("v")
-            if type(version) is not int or version != VERSION:
-                raise BadMessage(f"message version is not {VERSION}")
+            if type(version) is not int or version not in {VERSION, PIECE_VERSION}:
+                raise BadMessage(f"message version is not {VERSION} or {PIECE_VERSION}")
+            piece = _piece(fields.pop("piece")) if version == PIECE_VERSION else None
             if not all(isinstance(value, str) for value in fields.values()):
                 raise BadMessage("message fields must be strings")
             if fields.keys() != {"topic", "job_id", "run"}:
                 raise BadMessage("message must have topic, job_id and run, and nothing else")
-            return cls(topic=Topic(fields["topic"]), job_id=fields["job_id"], run=fields["run"])
+            topic = Topic(fields["topic"])
+            return cls(topic=topic, job_id=fields["job_id"], run=fields["run"], piece=piece)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BadMessage(f"not a message: {error}") from error
+
+
+def _piece(value: object) -> int:
+    if type(value) is not int or not 0 <= value < limits.PIECES_MAX:
+        raise BadMessage("the number of a piece is out of range")
+    return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final, assert_never
+from typing import Any, Final, get_args
 
 from core import events as ev
 from core import limits
@@ -18,9 +18,9 @@ from core.errors import (
     NotReady,
     StaleMessage,
 )
+from core.history import written
 from core.job import (
     UNFINISHED,
-    Change,
     DeliveryLog,
     Failure,
     Job,
@@ -28,6 +28,14 @@ from core.job import (
     State,
 )
 from core.messages import Message, Topic
+from core.piecework import (
+    board_of,
+    cut_step,
+    needs_piece,
+    piece_step,
+    waits_for_pieces,
+    wake_pieces,
+)
 
 TRANSITIONS: Final[Mapping[State, Mapping[type[ev.Event], State]]] = {
     State.QUEUED: {
@@ -45,6 +53,13 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[ev.Event], State]]] = {
         ev.Released: State.QUEUED,
         ev.Retried: State.QUEUED,
         ev.Failed: State.FAILED,
+        ev.PiecesCut: State.PROCESSING,
+        ev.PieceClaimed: State.PROCESSING,
+        ev.PieceRenewed: State.PROCESSING,
+        ev.PieceReleased: State.PROCESSING,
+        ev.PieceRetried: State.PROCESSING,
+        ev.PieceMade: State.PROCESSING,
+        ev.PieceFailed: State.FAILED,
         ev.Encoded: State.STORING,
         ev.Woken: State.PROCESSING,
     },
@@ -88,12 +103,10 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[ev.Event], State]]] = {
 }
 """Which event leads where. An event that a state does not name cannot happen in it."""
 
-Step = tuple[Mapping[str, Any], tuple[ev.Effect, ...]]
-"""Fields that change, and what must be done."""
-
 _NO_LEASE: Final[Mapping[str, Any]] = {"lease_until": None, "claims": 0}
-_UNRECORDED: Final = (ev.Renewed, ev.Woken)
-"""Events that enter the history only when they change the state: they come by the thousand."""
+_UNRECORDED: Final = (ev.Renewed, ev.Woken, *get_args(ev.OfPiece))
+"""Events that enter the history only when they change the state: they come by the thousand. The
+last piece does too."""
 
 
 def advance(
@@ -117,9 +130,13 @@ def advance(
     if target is job.state and not fields and not effects:
         return job, ()
     after = replace(job, state=target, updated_at=now, **fields)
-    if target is job.state and isinstance(event, _UNRECORDED):
+    if target is job.state and isinstance(event, _UNRECORDED) and not _is_last_piece(job, after):
         return after, effects
-    return replace(after, history=_history(job, event, now, target)), effects
+    return replace(after, history=written(job, event, now, target)), effects
+
+
+def _is_last_piece(job: Job, after: Job) -> bool:
+    return waits_for_pieces(job) and not waits_for_pieces(after)
 
 
 def next_claim(job: Job) -> ev.Claimed | ev.Poisoned:
@@ -130,9 +147,20 @@ def next_claim(job: Job) -> ev.Claimed | ev.Poisoned:
     return ev.Poisoned(failure=Failure(code="worker_lost", reason=reason))
 
 
+def next_piece_claim(job: Job, number: int) -> ev.PieceClaimed | ev.PieceFailed:
+    """Return the event with which a worker takes a piece, or gives the job up as poison."""
+    if job.board is None or job.board.has_claims(number):
+        return ev.PieceClaimed(run=job.run, number=number)
+    reason = f"{limits.CLAIMS_MAX} workers in a row were lost over piece {number}"
+    failure = Failure(code="worker_lost", reason=reason)
+    return ev.PieceFailed(run=job.run, number=number, failure=failure)
+
+
 def needs(job: Job, message: Message) -> bool:
-    """Return whether the job's next step is the one that `message` asks for."""
-    return job.state in UNFINISHED and message_of(job) == message
+    """Return whether the job waits for what `message` asks for."""
+    if message.piece is not None:
+        return needs_piece(job, message)
+    return job.state in UNFINISHED and not waits_for_pieces(job) and message_of(job) == message
 
 
 def message_of(job: Job) -> Message:
@@ -167,6 +195,8 @@ def _guard(job: Job, event: ev.Event, now: float) -> None:
             _guard_confirm(job, event)
         case ev.Redelivered() | ev.Cancelled() | ev.Woken() | ev.Cleaned():
             pass
+        case _ if isinstance(event, ev.OfPiece):
+            board_of(job, event)
         case _:
             _guard_fence(job, event)
 
@@ -197,7 +227,7 @@ def _guard_fence(job: Job, event: ev.Fenced) -> None:
         )
 
 
-def _step(job: Job, event: ev.Event, now: float, policy: Policy) -> Step:  # noqa: C901, PLR0911, PLR0912 - a flat table of cases
+def _step(job: Job, event: ev.Event, now: float, policy: Policy) -> ev.Step:  # noqa: C901, PLR0911, PLR0912 - a flat table of cases
     """Dispatch to the one place that knows what `event` changes."""
     match event:
         case ev.Claimed():
@@ -206,6 +236,8 @@ def _step(job: Job, event: ev.Event, now: float, policy: Policy) -> Step:  # noq
             return _renewed(job, event, now, policy)
         case ev.Released():
             return _released(job, now, policy)
+        case ev.PiecesCut():
+            return cut_step(job, event, now, policy)
         case ev.Encoded():
             return _encoded(job, event, now, policy)
         case ev.Retried():
@@ -229,10 +261,10 @@ def _step(job: Job, event: ev.Event, now: float, policy: Policy) -> Step:  # noq
         case ev.Cleaned():
             return {"cleaned": True, "wake_at": now + policy.keep_record_s}, ()
         case _:
-            assert_never(event)
+            return piece_step(job, event, now, policy)
 
 
-def _claimed(job: Job, now: float, policy: Policy) -> Step:
+def _claimed(job: Job, now: float, policy: Policy) -> ev.Step:
     fields: dict[str, Any] = {
         "fence": job.fence + 1,
         "claims": job.claims + 1,
@@ -240,19 +272,19 @@ def _claimed(job: Job, now: float, policy: Policy) -> Step:
         "wake_at": now + policy.lease_s,
     }
     if job.state is not State.STORING:
-        fields["progress"] = 0
+        fields["progress"] = job.board.progress if job.board else 0
     elif job.delivery is not None:
         fields["delivery"] = replace(job.delivery, attempts=job.delivery.attempts + 1)
     return fields, ()
 
 
-def _renewed(job: Job, event: ev.Renewed, now: float, policy: Policy) -> Step:
+def _renewed(job: Job, event: ev.Renewed, now: float, policy: Policy) -> ev.Step:
     progress = job.progress if event.progress is None else min(max(event.progress, 0), 100)
     until = now + policy.lease_s
     return {"lease_until": until, "wake_at": until, "progress": progress}, ()
 
 
-def _released(job: Job, now: float, policy: Policy) -> Step:
+def _released(job: Job, now: float, policy: Policy) -> ev.Step:
     if job.state is State.COMPLETED:
         return {}, ()
     claims = {"claims": max(job.claims - 1, 0)}
@@ -261,7 +293,7 @@ def _released(job: Job, now: float, policy: Policy) -> Step:
     return _wait(job, State.QUEUED, now, 0.0, policy, {**claims, "progress": 0})
 
 
-def _encoded(job: Job, event: ev.Encoded, now: float, policy: Policy) -> Step:
+def _encoded(job: Job, event: ev.Encoded, now: float, policy: Policy) -> ev.Step:
     fields = {
         "source": replace(job.source, media=event.source_media),
         "output": event.output,
@@ -274,7 +306,7 @@ def _encoded(job: Job, event: ev.Encoded, now: float, policy: Policy) -> Step:
     return _wait(job, State.STORING, now, 0.0, policy, fields)
 
 
-def _deferred(job: Job, event: ev.DeliveryDeferred, now: float, policy: Policy) -> Step:
+def _deferred(job: Job, event: ev.DeliveryDeferred, now: float, policy: Policy) -> ev.Step:
     if job.state is State.COMPLETED:
         return {}, ()
     return _wait(
@@ -282,7 +314,7 @@ def _deferred(job: Job, event: ev.DeliveryDeferred, now: float, policy: Policy) 
     )
 
 
-def _delivered(job: Job, now: float, policy: Policy) -> Step:
+def _delivered(job: Job, now: float, policy: Policy) -> ev.Step:
     fields = {**_NO_LEASE, "delivery": _outcome(job, "answered 200")}
     if job.state is State.STORING:
         fields["wake_at"] = now + policy.confirm_ttl_s
@@ -291,7 +323,7 @@ def _delivered(job: Job, now: float, policy: Policy) -> Step:
 
 def _gave_up(
     job: Job, event: ev.Failed | ev.Poisoned | ev.DeliveryRefused, now: float, policy: Policy
-) -> Step:
+) -> ev.Step:
     if job.state is State.COMPLETED:
         return {}, ()
     fields = {**_NO_LEASE, "failure": event.failure, "wake_at": now + policy.confirm_ttl_s}
@@ -302,7 +334,7 @@ def _gave_up(
     return fields, ()
 
 
-def _buried(job: Job, now: float, policy: Policy) -> Step:
+def _buried(job: Job, now: float, policy: Policy) -> ev.Step:
     """Have the sweep look soon: there is one message less on its way.
 
     Only the first of several in a row counts. Each publication of a stuck job's message ends as a
@@ -313,14 +345,16 @@ def _buried(job: Job, now: float, policy: Policy) -> Step:
     return {"wake_at": now + policy.republish_after_s}, ()
 
 
-def _discard(job: Job, now: float, policy: Policy) -> Step:
+def _discard(job: Job, now: float, policy: Policy) -> ev.Step:
     if job.cleaned:
         return {}, ()
     fields = {"failure": None, "wake_at": now + policy.republish_after_s}
     return fields, (ev.Discard(job_id=job.job_id, run=job.run),)
 
 
-def _woken(job: Job, now: float, policy: Policy) -> Step:
+def _woken(job: Job, now: float, policy: Policy) -> ev.Step:
+    if job.state is State.PROCESSING and waits_for_pieces(job):
+        return wake_pieces(job, now, policy)
     if job.state in UNFINISHED:
         fields = {"wake_at": now + _patience(job, now, policy)}
         return fields, (ev.Publish(message=message_of(job)),)
@@ -339,7 +373,7 @@ def _wait(
     fields: Mapping[str, Any],
     *,
     keep_lease: bool = False,
-) -> Step:
+) -> ev.Step:
     """Make the step of `state` due in `delay_s` and publish its message."""
     due_at = now + delay_s
     waiting = {"due_at": due_at, "wake_at": due_at + policy.republish_after_s}
@@ -362,23 +396,3 @@ def _outcome(job: Job, outcome: str) -> DeliveryLog | None:
     if job.delivery is None:
         return None
     return replace(job.delivery, last_outcome=outcome[: limits.REASON_CHARS_MAX])
-
-
-def _history(job: Job, event: ev.Event, now: float, state: State) -> tuple[Change, ...]:
-    """Append one line; past the bound the first line and the newest ones stay."""
-    line = Change(at=now, event=type(event).__name__, state=state, note=_note(event))
-    if len(job.history) < limits.HISTORY_MAX:
-        return (*job.history, line)
-    return (job.history[0], *job.history[2 - limits.HISTORY_MAX :], line)
-
-
-def _note(event: ev.Event) -> str | None:
-    match event:
-        case ev.Retried() | ev.Failed() | ev.Poisoned() | ev.Buried() | ev.DeliveryRefused():
-            return f"{event.failure.code}: {event.failure.reason}"[: limits.REASON_CHARS_MAX]
-        case ev.DeliveryDeferred():
-            return f"{event.outcome}; next in {event.delay_s:.0f} s"[: limits.REASON_CHARS_MAX]
-        case ev.Encoded():
-            return event.output.action
-        case _:
-            return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from core.board import Board
 from core.job import Change, Failure, Job, MediaSummary, Rendition, Source, State
 
 View = dict[str, object]
@@ -16,6 +17,7 @@ def status(job: Job) -> View:
         "organization_id": job.organization_id,
         "state": job.state.value,
         "progress": job.progress,
+        **_pieces(job.board),
         "created_at": timestamp(job.created_at),
         "updated_at": timestamp(job.updated_at),
         "source": _source(job.source),
@@ -36,6 +38,10 @@ def timestamp(at: float) -> str:
 def saved_percent(before: int, after: int) -> float:
     """Return by how much of `before` bytes `after` is smaller, to a tenth of a percent."""
     return round(100 * (1 - after / before), 1) if before else 0.0
+
+
+def _pieces(board: Board | None) -> View:
+    return {"pieces": {"made": len(board.done), "of": board.pieces}} if board else {}
 
 
 def _source(source: Source) -> View:

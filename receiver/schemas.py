@@ -55,6 +55,11 @@ def _job() -> Node:
             "organization_id": reference("Id"),
             "state": reference("State"),
             "progress": {"type": "integer", "minimum": 0, "maximum": 100},
+            "pieces": {
+                "type": "object",
+                "description": "Of a long recording: how many of its pieces are made.",
+                "properties": {"made": {"type": "integer"}, "of": {"type": "integer"}},
+            },
             "created_at": _TIME,
             "updated_at": _TIME,
             "source": reference("Source"),

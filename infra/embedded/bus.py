@@ -10,20 +10,24 @@ from core.messages import Message, Topic
 from core.ports import Clock, Handout
 from infra.embedded.sqlite import Database
 
+_WHOLE: Final = -1
+"""Stands in a row for a message about no piece: SQLite counts each NULL as another value."""
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS messages (
+DROP TABLE IF EXISTS messages;
+CREATE TABLE IF NOT EXISTS work (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     topic TEXT NOT NULL,
     job_id TEXT NOT NULL,
     run TEXT NOT NULL,
+    piece INTEGER NOT NULL,
     traceparent TEXT,
     due_at REAL NOT NULL,
     leased_until REAL NOT NULL DEFAULT 0,
     version INTEGER NOT NULL DEFAULT 1,
     deliveries INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (topic, job_id, run)
+    UNIQUE (topic, job_id, run, piece)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS messages_by_due_at ON messages (topic, due_at);
+CREATE INDEX IF NOT EXISTS work_by_due_at ON work (topic, due_at);
 CREATE TABLE IF NOT EXISTS dead_letters (
     topic TEXT NOT NULL,
     job_id TEXT NOT NULL,
@@ -34,30 +38,30 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 ) STRICT;
 """
 _PUBLISH: Final = """
-INSERT INTO messages (topic, job_id, run, traceparent, due_at) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (topic, job_id, run) DO UPDATE SET due_at = excluded.due_at, version = version + 1
+INSERT INTO work (topic, job_id, run, piece, traceparent, due_at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (topic, job_id, run, piece) DO UPDATE SET due_at = excluded.due_at, version = version + 1
 """
 _NEXT: Final = """
-SELECT id FROM messages WHERE topic = ?1 AND due_at <= ?2 AND leased_until <= ?2
+SELECT id FROM work WHERE topic = ?1 AND due_at <= ?2 AND leased_until <= ?2
 ORDER BY due_at LIMIT 1
 """
-_NEXT_AT: Final = "SELECT MIN(MAX(due_at, leased_until)) FROM messages WHERE topic = ?"
+_NEXT_AT: Final = "SELECT MIN(MAX(due_at, leased_until)) FROM work WHERE topic = ?"
 _GLANCE_S: Final = 1.0
 """Longest time for which an unchanged file is trusted: its clock ticks in milliseconds."""
 _LEASE: Final = """
-UPDATE messages SET leased_until = ?, deliveries = deliveries + 1 WHERE id = ?
-RETURNING id, job_id, run, traceparent, version, deliveries
+UPDATE work SET leased_until = ?, deliveries = deliveries + 1 WHERE id = ?
+RETURNING id, job_id, run, piece, traceparent, version, deliveries
 """
-_FREE: Final = "UPDATE messages SET leased_until = 0 WHERE id = ? AND deliveries = ?"
+_FREE: Final = "UPDATE work SET leased_until = 0 WHERE id = ? AND deliveries = ?"
 _POSTPONE: Final = """
-UPDATE messages SET due_at = ?4 WHERE id = ?1 AND deliveries = ?2 AND version = ?3
+UPDATE work SET due_at = ?4 WHERE id = ?1 AND deliveries = ?2 AND version = ?3
 """
-_DROP: Final = "DELETE FROM messages WHERE id = ? AND deliveries = ? AND version = ?"
+_DROP: Final = "DELETE FROM work WHERE id = ? AND deliveries = ? AND version = ?"
 _BURY: Final = """
 INSERT INTO dead_letters
-SELECT topic, job_id, run, deliveries, ?3, ?4 FROM messages WHERE id = ?1 AND deliveries = ?2
+SELECT topic, job_id, run, deliveries, ?3, ?4 FROM work WHERE id = ?1 AND deliveries = ?2
 """
-_DROP_ANY: Final = "DELETE FROM messages WHERE id = ? AND deliveries = ?"
+_DROP_ANY: Final = "DELETE FROM work WHERE id = ? AND deliveries = ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +84,9 @@ class SqliteBus:
         """Have the message handed out after `delay_s`; merged with an equal one."""
         due_at = self._clock.now() + delay_s
         with self._database.writing() as connection:
-            row = (message.topic, message.job_id, message.run, message.traceparent, due_at)
-            connection.execute(_PUBLISH, row)
+            piece = _WHOLE if message.piece is None else message.piece
+            what = (message.topic, message.job_id, message.run, piece)
+            connection.execute(_PUBLISH, (*what, message.traceparent, due_at))
 
     def receive(self, topic: Topic, *, lease_s: float) -> Handout | None:
         """Return the message that has been due longest, or None."""
@@ -93,8 +98,14 @@ class SqliteBus:
             if found is None:
                 return None
             row = connection.execute(_LEASE, (now + lease_s, found[0])).fetchone()
-        number, job_id, run, traceparent, version, deliveries = row
-        message = Message(topic=topic, job_id=job_id, run=run, traceparent=traceparent)
+        number, job_id, run, piece, traceparent, version, deliveries = row
+        message = Message(
+            topic=topic,
+            job_id=job_id,
+            run=run,
+            piece=None if piece == _WHOLE else piece,
+            traceparent=traceparent,
+        )
         return Handout(message=message, receipt=f"{number}:{version}", deliveries=deliveries)
 
     def _has_due(self, topic: Topic, now: float) -> bool:
@@ -138,7 +149,7 @@ class SqliteBus:
     def depth(self, topic: Topic) -> int:
         """Return how many messages wait or are in hand."""
         with self._database.reading() as connection:
-            row = connection.execute("SELECT COUNT(*) FROM messages WHERE topic = ?", (topic,))
+            row = connection.execute("SELECT COUNT(*) FROM work WHERE topic = ?", (topic,))
             return int(row.fetchone()[0])
 
 

@@ -150,7 +150,8 @@ def test_a_step_in_hand_is_left_to_its_worker(world: World) -> None:
 def test_a_letter_of_another_run_or_of_nobody_is_void(world: World, other: dict[str, str]) -> None:
     before = job(world)
     ids = {"job_id": "video-1", "run": "run-1", **other}
-    take(letter(Message(topic=Topic.TRANSCODE, **ids)), world.ledger)
+    message = Message(topic=Topic.TRANSCODE, job_id=ids["job_id"], run=ids["run"])
+    take(letter(message), world.ledger)
     assert job(world) == before
     assert event(world, "message.void")["job_id"] == ids["job_id"]
 

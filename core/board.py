@@ -1,0 +1,127 @@
+"""The pieces that a long recording was cut into, and who has which: a part of the job's record.
+
+A piece has a lease of its own and no fence: its object is committed under one key, and the first
+to commit it made it. What a late worker reports of a piece that is done changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from core import limits
+from core.errors import LeaseHeld, LeaseLost, NotDue, StaleMessage
+
+_CUT_PERCENT = 5
+_MADE_PERCENT = 95
+"""Percent of a job's work that are behind it when it is cut, and when all pieces are made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPiece:
+    """A piece that was begun and is not done. `claims` counts the workers that took it."""
+
+    number: int
+    claims: int = 0
+    retries: int = 0
+    due_at: float = 0.0
+    lease_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """What is known of `pieces` pieces, numbered from 0, since they were cut.
+
+    `plan_key` names the object that says how each is made. A piece that is in neither `done` nor
+    `begun` was never taken.
+    """
+
+    plan_key: str
+    pieces: int
+    since: float
+    done: tuple[int, ...] = ()
+    begun: tuple[OpenPiece, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether every piece is made."""
+        return len(self.done) == self.pieces
+
+    @property
+    def progress(self) -> int:
+        """Return how far the job is, in percent."""
+        share = len(self.done) / max(self.pieces, 1)
+        return _CUT_PERCENT + int((_MADE_PERCENT - _CUT_PERCENT) * share)
+
+    def missing(self) -> tuple[int, ...]:
+        """Return the numbers of the pieces that are still to be made."""
+        done = set(self.done)
+        return tuple(number for number in range(self.pieces) if number not in done)
+
+    def waiting(self, now: float) -> tuple[int, ...]:
+        """Return the numbers of those that nobody holds and that are due."""
+        busy = {p.number for p in self.begun if p.due_at > now or (p.lease_until or 0.0) > now}
+        return tuple(number for number in self.missing() if number not in busy)
+
+    def piece(self, number: int) -> OpenPiece:
+        """Return what is known of a piece; raises StaleMessage for one that is not to be made."""
+        if not 0 <= number < self.pieces or number in self.done:
+            raise StaleMessage(f"piece {number} is not to be made any more")
+        return next((p for p in self.begun if p.number == number), OpenPiece(number=number))
+
+    def has_claims(self, number: int) -> bool:
+        """Return whether the piece may be given to one worker more."""
+        return self.piece(number).claims < limits.CLAIMS_MAX
+
+
+def claimed(board: Board, number: int, now: float, lease_s: float) -> Board:
+    """Give a piece to a worker; raises StaleMessage, LeaseHeld or NotDue."""
+    piece = board.piece(number)
+    if piece.lease_until is not None and piece.lease_until > now:
+        raise LeaseHeld(f"piece {number} is held for {piece.lease_until - now:.1f} s more")
+    if piece.due_at > now:
+        raise NotDue(f"piece {number} is due in {piece.due_at - now:.1f} s", due_at=piece.due_at)
+    return _with(board, replace(piece, claims=piece.claims + 1, lease_until=now + lease_s))
+
+
+def renewed(board: Board, number: int, claim: int, now: float, lease_s: float) -> Board:
+    """Prolong the lease of the worker that holds the piece; raises LeaseLost."""
+    return _with(board, replace(_held(board, number, claim), lease_until=now + lease_s))
+
+
+def released(board: Board, number: int, claim: int) -> Board:
+    """Take the piece back undone, which costs no claim; raises LeaseLost."""
+    piece = _held(board, number, claim)
+    return _with(board, replace(piece, claims=piece.claims - 1, lease_until=None))
+
+
+def put_off(board: Board, number: int, claim: int, due_at: float) -> Board:
+    """Take the piece back for another try at `due_at`; raises LeaseLost."""
+    piece = _held(board, number, claim)
+    return _with(
+        board,
+        replace(piece, claims=0, retries=piece.retries + 1, due_at=due_at, lease_until=None),
+    )
+
+
+def made(board: Board, number: int) -> Board:
+    """Note that the piece's object is committed, whoever did it."""
+    if number in board.done:
+        return board
+    board.piece(number)
+    rest = tuple(piece for piece in board.begun if piece.number != number)
+    return replace(board, done=tuple(sorted((*board.done, number))), begun=rest)
+
+
+def _held(board: Board, number: int, claim: int) -> OpenPiece:
+    try:
+        piece = board.piece(number)
+    except StaleMessage as error:
+        raise LeaseLost(error.detail) from error
+    if piece.claims != claim or piece.lease_until is None:
+        raise LeaseLost(f"claim {claim} of piece {number} was overtaken")
+    return piece
+
+
+def _with(board: Board, piece: OpenPiece) -> Board:
+    others = (p for p in board.begun if p.number != piece.number)
+    return replace(board, begun=tuple(sorted((*others, piece), key=lambda p: p.number)))
