@@ -55,11 +55,6 @@ def _job() -> Node:
             "organization_id": reference("Id"),
             "state": reference("State"),
             "progress": {"type": "integer", "minimum": 0, "maximum": 100},
-            "pieces": {
-                "type": "object",
-                "description": "Of a long recording: how many of its pieces are made.",
-                "properties": {"made": {"type": "integer"}, "of": {"type": "integer"}},
-            },
             "created_at": _TIME,
             "updated_at": _TIME,
             "source": reference("Source"),
@@ -68,7 +63,8 @@ def _job() -> Node:
             "failure": _nullable(reference("Failure")),
             "warnings": {"type": "array", "items": _TEXT},
             "history": {"type": "array", "items": reference("Change")},
-        }
+        },
+        optional={"pieces": _object({"made": _COUNT, "of": _COUNT})},
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from core import limits
+from core.board import Board, OpenPiece
 from core.job import Change, DeliveryLog, Failure, Job, MediaSummary, Rendition, Source, State
 from core.ports import JobStore
 from tests.fakes import START
@@ -313,6 +314,13 @@ def a_full_job(job_id: str = "course-v1:Uni+Physik~1@2026=A") -> Job:
         delivery=DeliveryLog(since=START + 0.7, attempts=9, last_outcome=note),
         failure=Failure(code="store_gone", reason=note),
         warnings=("one", "", note),
+        board=Board(
+            plan_key="pieces/run/3/plan",
+            pieces=60,
+            since=1_800_000_000.25,
+            done=(0, 2, 59),
+            begun=(OpenPiece(number=7, claims=2, retries=1, due_at=0.5, lease_until=1e9 + 0.1),),
+        ),
         traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         cleaned=True,
         history=(
