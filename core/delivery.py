@@ -10,6 +10,20 @@ from typing import Final
 from core import limits
 from core.events import Delivered, DeliveryDeferred, DeliveryRefused
 from core.job import Failure, Job, Policy
+from core.receipt import receipt_id, receipt_text, receipt_time
+
+VIDEO: Final = "video/mp4"
+SOUND: Final = "audio/mp4"
+"""The media types of MP4 with and without a picture (RFC 4337)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A receipt's text with the id and time (epoch seconds) under which it is signed."""
+
+    id: str
+    at: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +31,8 @@ class Parcel:
     """One attempt at the store webhook, without the file's bytes.
 
     `delivery_id` is the same over all attempts, `sent_at` (epoch seconds) is the attempt's own.
-    `traceparent` lets the LMS's own traces join the recording's.
+    `content_type` is that of the file. `traceparent` lets the LMS's own traces join the
+    recording's. `receipt` is signed on its own.
     """
 
     delivery_id: str
@@ -28,6 +43,8 @@ class Parcel:
     file_sha256: str
     sent_at: int
     traceparent: str | None = None
+    content_type: str = VIDEO
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +97,18 @@ def parcel_of(job: Job, now: float) -> Parcel:
     """Return the parcel that carries `job`'s output; the job must have one."""
     if job.output is None:
         raise ValueError(f"job {job.job_id} has no output")
+    shown = job.output.media.shown
     return Parcel(
         delivery_id=job.delivery_id,
         video_id=job.job_id,
         organization_id=job.organization_id,
-        file_name=f"{job.run}.mp4",
+        file_name=f"{job.run}.mp4" if shown else f"{job.run}.m4a",
         file_size=job.output.size,
         file_sha256=job.output.sha256,
         sent_at=int(now),
         traceparent=job.traceparent,
+        content_type=VIDEO if shown else SOUND,
+        receipt=Receipt(id=receipt_id(job), at=receipt_time(job), text=receipt_text(job)),
     )
 
 

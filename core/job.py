@@ -13,6 +13,7 @@ from typing import Final
 from core import limits
 from core.board import Board
 from core.errors import InvalidId
+from core.making import Making
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PIECE_SCRATCH: Final = re.compile(r"(.+)-piece-(\d{1,9})-(\d{1,9})", re.ASCII)
@@ -64,13 +65,21 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaSummary:
-    """What a person wants to know of a media file."""
+    """What a person wants to know of a media file.
+
+    Sound alone has no width, height or video codec.
+    """
 
     width: int
     height: int
     duration_s: float
     video_codec: str
     audio_codec: str | None = None
+
+    @property
+    def shown(self) -> bool:
+        """Return whether there is a picture."""
+        return bool(self.video_codec)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +95,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendition:
-    """The committed result. `action` is `encoded` or `remuxed`; `work_s` the seconds it took."""
+    """The committed result. `action` is `encoded` or `remuxed`; `work_s` the seconds it took.
+
+    `made_at` is when it was recorded, `making` what its receipt tells besides.
+    """
 
     key: str
     size: int
@@ -94,6 +106,8 @@ class Rendition:
     media: MediaSummary
     action: str
     work_s: float
+    made_at: float = 0.0
+    making: Making | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

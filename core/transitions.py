@@ -296,7 +296,7 @@ def _released(job: Job, now: float, policy: Policy) -> ev.Step:
 def _encoded(job: Job, event: ev.Encoded, now: float, policy: Policy) -> ev.Step:
     fields = {
         "source": replace(job.source, media=event.source_media),
-        "output": event.output,
+        "output": replace(event.output, made_at=now),
         "warnings": event.warnings[: limits.WARNINGS_MAX],
         "delivery": DeliveryLog(since=now),
         "failure": None,

@@ -9,7 +9,7 @@ from typing import Final
 
 from standardwebhooks import Webhook
 
-from core.delivery import Parcel, signed_content
+from core.delivery import Parcel, Receipt, signed_content
 
 _PREFIX: Final = "whsec_"
 
@@ -48,3 +48,12 @@ def delivery_headers(signers: Iterable[Webhook], parcel: Parcel) -> dict[str, st
         "webhook-signature": " ".join(signatures),
         "X-Lectern-Sha256": parcel.file_sha256,
     }
+
+
+def receipt_fields(signers: Iterable[Webhook], receipt: Receipt | None) -> dict[str, str]:
+    """Return the form fields of a signed receipt; none where there is no receipt."""
+    if receipt is None:
+        return {}
+    at = datetime.fromtimestamp(receipt.at, tz=UTC)
+    signatures = [each.sign(receipt.id, at, receipt.text) for each in signers]
+    return {"receipt": receipt.text, "receipt_signature": " ".join(signatures)}

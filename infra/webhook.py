@@ -13,13 +13,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from requests_toolbelt import MultipartEncoder
+from standardwebhooks import Webhook
 
 from core import trace
 from core.delivery import ACCEPTED, Answered, Outcome, Parcel, Unanswered
 from core.errors import Unavailable
 from core.ports import ObjectReader
 from infra.http_call import CallFailed, HttpCall, TimeLimits, read_target, trusting_context
-from infra.signing import delivery_headers, signer
+from infra.signing import delivery_headers, receipt_fields, signer
 
 _SECONDS: Final = re.compile(r"[0-9]{1,9}")
 
@@ -61,7 +62,7 @@ class WebhookCourier:
         What the network and the LMS do becomes the outcome. What `body` raises is raised, and
         Unavailable when it ends early or has another size than the parcel says.
         """
-        form = _form(parcel, body)
+        form = _form(parcel, body, self._signers)
         headers = {
             **delivery_headers(self._signers, parcel),
             "Content-Type": form.content_type,
@@ -107,14 +108,15 @@ class _Source:
         return data
 
 
-def _form(parcel: Parcel, body: ObjectReader) -> MultipartEncoder:
+def _form(parcel: Parcel, body: ObjectReader, signers: Sequence[Webhook]) -> MultipartEncoder:
     if body.size != parcel.file_size:
         raise Unavailable(f"the stored object has {body.size} bytes instead of {parcel.file_size}")
     return MultipartEncoder(
         [
             ("video_id", parcel.video_id),
             ("organization_id", parcel.organization_id),
-            ("file", (parcel.file_name, _Source(body), "video/mp4")),
+            *receipt_fields(signers, parcel.receipt).items(),
+            ("file", (parcel.file_name, _Source(body), parcel.content_type)),
         ]
     )
 

@@ -73,7 +73,7 @@ def lms(host: str, port: int | None, folder: Path, confirm: bool,  # noqa: FBT00
 @main.command()
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-              help="Where the result goes (default: SOURCE with .720p.mp4).")  # fmt: skip
+              help="Where the result goes (default: SOURCE with .720p.mp4, or .small.m4a for sound).")  # fmt: skip
 @click.option("-f", "--force", is_flag=True, help="Replace the output if it exists.")
 def compress(source: Path, output: Path | None, force: bool) -> None:  # noqa: FBT001 - click's flag
     """Make one recording small, without any server."""
@@ -124,6 +124,17 @@ def job(job_id: str, as_json: bool) -> None:  # noqa: FBT001 - click's flag
         print(json.dumps(status(found), indent=2))
     else:
         show.one_job(found)
+
+
+@main.command()
+@click.argument("job_id")
+def receipt(job_id: str) -> None:
+    """Print a job's receipt as JSON: digests, streams, quality, costs, arguments."""
+    from core import receipt as receipts
+
+    with _told():
+        found = receipts.receipt(_connect().ledger.read(job_id))
+    print(json.dumps(found, indent=2))
 
 
 @main.command()

@@ -29,7 +29,7 @@ from core import limits
 from core.errors import InvalidId
 from core.job import check_id
 from lectern.lms_behaviours import Behaviour, Visit, honest
-from lectern.signature import InvalidSignature, verify_delivery
+from lectern.signature import InvalidSignature, verify_delivery, verify_receipt
 
 Confirm = Callable[[str, str], object]
 """Called with the video_id and the SHA-256 of the file that is stored."""
@@ -41,7 +41,10 @@ _SILENCE_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A lecture that arrived whole and was verified. `at` is in seconds since the epoch."""
+    """A lecture that arrived whole and was verified, with its receipt.
+
+    `at` is in seconds since the epoch.
+    """
 
     id: str
     video_id: str
@@ -50,6 +53,7 @@ class Delivery:
     size: int
     headers: Mapping[str, str] = field(repr=False)
     at: float
+    receipt: Mapping[str, Any] | None = None
 
 
 class ExampleLms:
@@ -196,6 +200,7 @@ class ExampleLms:
             size=os.fstat(file.fileno()).st_size,
             headers=dict(request.headers),
             at=time.time(),
+            receipt=self._receipt(),
         )
         verify_delivery(
             secret=self._secret,
@@ -205,6 +210,14 @@ class ExampleLms:
             file_sha256=delivery.sha256,
         )
         return delivery
+
+    def _receipt(self) -> Mapping[str, Any] | None:
+        """Return the receipt that came along, if one did; raises InvalidSignature."""
+        text = request.form.get("receipt")
+        if text is None:
+            return None
+        signature = request.form.get("receipt_signature", "")
+        return verify_receipt(secret=self._secret, text=text, signature=signature)
 
     def _keep(self, delivery: Delivery, file: BinaryIO) -> None:
         """Make the file durable under its name; the same delivery again changes nothing."""

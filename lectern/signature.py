@@ -18,6 +18,10 @@ So, in any language:
 Signatures are five minutes valid. Several secrets may be in use while they are rotated:
 Lectern signs with each, and libraries accept one that fits.
 
+Beside the file comes a receipt: the form field `receipt`, a JSON text that says what was made of
+which recording, and `receipt_signature`, the signatures of that text under its own `id` and
+`created_at`. `verify_receipt` checks it, also years later.
+
 A vector to try an implementation on (its time is long past, so compare, do not `verify`):
 
     secret              whsec_bGVjdGVybi1leGFtcGxlLXNlY3JldC0wMDE=
@@ -32,7 +36,11 @@ A vector to try an implementation on (its time is long past, so compare, do not 
 
 from __future__ import annotations
 
+import hmac
+import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 from standardwebhooks.webhooks import WebhookVerificationError
 
@@ -41,7 +49,7 @@ from infra.signing import signer
 
 
 class InvalidSignature(Exception):
-    """The delivery is not signed with this secret, was altered, or is too old: answer 401."""
+    """It is not signed with this secret, was altered, or is too old: answer 401."""
 
 
 def verify_delivery(
@@ -65,6 +73,26 @@ def verify_delivery(
     secrets = [secret] if isinstance(secret, str) else secret
     if not any(_fits(each, text, given) for each in secrets):
         raise InvalidSignature("no signature fits this delivery and secret, or it is too old")
+
+
+def verify_receipt(*, secret: str | Sequence[str], text: str, signature: str) -> dict[str, Any]:
+    """Return what a receipt says if it was signed with `secret`; raise InvalidSignature if not.
+
+    `text` and `signature` are the form fields `receipt` and `receipt_signature`, unchanged. A
+    receipt stays valid: its time is not held against the clock. The output's digest in it must
+    be compared with that of the file.
+    """
+    try:
+        said: dict[str, Any] = json.loads(text)
+        number, at = str(said["id"]), datetime.fromtimestamp(int(said["created_at"]), tz=UTC)
+    except (ValueError, KeyError, TypeError, OverflowError, OSError) as error:
+        raise InvalidSignature("this is no receipt") from error
+    given = signature.split()
+    for each in [secret] if isinstance(secret, str) else secret:
+        right = signer(each).sign(number, at, text)
+        if any(hmac.compare_digest(right.encode(), one.encode()) for one in given):
+            return said
+    raise InvalidSignature("no signature fits this receipt and secret")
 
 
 def _fits(secret: str, text: str, headers: dict[str, str]) -> bool:

@@ -39,7 +39,8 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 """
 _PUBLISH: Final = """
 INSERT INTO work (topic, job_id, run, piece, traceparent, due_at) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (topic, job_id, run, piece) DO UPDATE SET due_at = excluded.due_at, version = version + 1
+ON CONFLICT (topic, job_id, run, piece) DO UPDATE
+SET due_at = excluded.due_at, version = version + 1
 """
 _NEXT: Final = """
 SELECT id FROM work WHERE topic = ?1 AND due_at <= ?2 AND leased_until <= ?2

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -41,6 +42,7 @@ from lectern.lms_behaviours import (
 from tests.contracts.parcels import (
     LARGE,
     OTHER_SECRET,
+    RECEIPT,
     SECRET,
     VIDEO,
     Broken,
@@ -104,6 +106,11 @@ class CourierContract:
         assert "Transfer-Encoding" not in seen
         assert seen["X-Lectern-Sha256"] == hashlib.sha256(VIDEO).hexdigest()
         assert seen["User-Agent"].startswith("Lectern/")
+
+    def test_the_receipt_comes_along_and_is_signed_on_its_own(self, lms: ExampleLms) -> None:
+        assert self.send(lms) == Answered(status=200)
+        (delivery,) = lms.deliveries
+        assert delivery.receipt == json.loads(RECEIPT.text)
 
     def test_an_empty_file_is_sent_too(self, lms: ExampleLms) -> None:
         outcome = self.make(lms.url).send(parcel_of(b""), Stored(b""))

@@ -14,6 +14,7 @@ import pytest
 from core import limits
 from core.board import Board, OpenPiece
 from core.job import Change, DeliveryLog, Failure, Job, MediaSummary, Rendition, Source, State
+from core.making import Levels, Making, Quality
 from core.ports import JobStore
 from tests.fakes import START
 
@@ -291,6 +292,17 @@ def a_full_job(job_id: str = "course-v1:Uni+Physik~1@2026=A") -> Job:
         media=silent,
         action="remuxed",
         work_s=1 / 3,
+        made_at=1_800_000_001.5,
+        making=Making(
+            preset="lecture",
+            ffmpeg="9.0.2",
+            arguments=("-c:v", "libx264", "file:Ünïcode"),
+            cpu_s=0.1 + 0.2,
+            price_per_cpu_s=2.9e-5,
+            pieces=60,
+            quality=Quality(mean=93.5, low=88.25, sampled_s=12.0),
+            levels=Levels(source_lufs=-23.1, gain_db=7.1),
+        ),
     )
     note = 'quotes " and \\, a line\nbreak, a null \x00, ümläüte, 講義, 🎓, </script>'
     return Job(

@@ -9,13 +9,20 @@ import time
 import psutil
 
 from core import limits
-from core.delivery import Parcel
+from core.delivery import Parcel, Receipt
 
 SECRET = "whsec_bGVjdGVybi10ZXN0LXNlY3JldC0wMDAwMDAx"
 OTHER_SECRET = "whsec_bGVjdGVybi10ZXN0LXNlY3JldC0wMDAwMDAy"
 VIDEO = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 2000
 LARGE = 64 * limits.MIB
 """More than the sockets of both ends hold back."""
+
+
+RECEIPT = Receipt(
+    id="rcp_7c1e",
+    at=1_700_000_000,
+    text='{"created_at":1700000000,"id":"rcp_7c1e","output":{"sha256":"..."}}',
+)
 
 
 class Zeros:
@@ -70,4 +77,5 @@ def parcel_of(
         file_size=size or len(data or b""),
         file_sha256=hashlib.sha256(data or b"").hexdigest(),
         sent_at=int(sent_at or time.time()),
+        receipt=RECEIPT,
     )

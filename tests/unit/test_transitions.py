@@ -507,7 +507,8 @@ def test_a_step_that_comes_to_its_end_clears_the_count_of_lost_workers(
 def test_an_encode_is_followed_by_its_delivery() -> None:
     event = an_encoded(fence=1)
     job, effects = advance(processing(), event, T0 + 10, POLICY)
-    assert (job.state, job.output, job.progress) == (State.STORING, event.output, 100)
+    output = replace(event.output, made_at=T0 + 10)
+    assert (job.state, job.output, job.progress) == (State.STORING, output, 100)
     assert job.source == replace(UPLOAD.source, media=event.source_media)
     assert (job.lease_until, job.due_at, job.wake_at) == (None, T0 + 10, T0 + 10 + 60)
     assert job.delivery is not None
