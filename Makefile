@@ -6,7 +6,7 @@ JOBS ?= auto
 UV_COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra build
 
-.PHONY: help demo up test check check-terraform format bench images lock clean
+.PHONY: help demo up test check check-terraform format bench bench-encode images lock clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -54,6 +54,9 @@ format: $(VENV)/dev.ok ## put the code into its canonical form
 
 bench: $(VENV)/dev.ok ## print the figures of the README and write them to bench/out/
 	$(BIN)/python -m bench
+
+bench-encode: $(VENV)/dev.ok ## bytes, VMAF and CPU time against bare FFmpeg, on recordings of your own: CLIPS=dir (SECONDS=60 for less)
+	$(BIN)/python -m bench encode $(if $(CLIPS),--clips "$(CLIPS)") $(if $(SECONDS),--seconds $(SECONDS))
 
 images: ## build the container images, start and probe each one (docker, or as root on Debian buildah)
 	@.ci/images $(TARGET)

@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from bench import front, handshake, machine, status, upload
+from bench import encode, front, handshake, machine, status, upload
 from bench.report import BenchFailed, Report, publish
 from core import limits
 from core.errors import LecternError
@@ -80,6 +80,16 @@ def status_(seconds: float, connections: int) -> None:
 def front_(megabytes: int, repetitions: int) -> None:
     """Measure large uploads through HAProxy, over HTTP/2 and HTTP/1.1."""
     _publish(lambda: front.run(size=megabytes * limits.MIB, repetitions=repetitions))
+
+
+@main.command("encode")
+@click.option("--clips", envvar="CLIPS", default=machine.ROOT.parent / "shared/media",
+              type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="Folder of recordings.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(2), help="Of each recording (default: all).")
+def encode_(clips: Path, seconds: float | None) -> None:
+    """Compare bytes, VMAF and computing time with the field's own FFmpeg command."""
+    _publish(lambda: encode.benchmark(clips, seconds=seconds, say=click.echo))
 
 
 def _all() -> list[str]:

@@ -31,15 +31,21 @@ class OpenPiece:
 class Board:
     """What is known of `pieces` pieces, numbered from 0, since they were cut.
 
-    `plan_key` names the object that says how each is made. A piece that is in neither `done` nor
-    `begun` was never taken.
+    `cut` is the fence under which that was done, `plan_key` names the object that says how each
+    is made. A piece that is in neither `done` nor `begun` was never taken. `work_s` and `cpu_s`
+    are the seconds that those done have taken together. `whole_because` says why the recording
+    must be made as a whole after all: then there are no pieces.
     """
 
+    cut: int
     plan_key: str
     pieces: int
     since: float
     done: tuple[int, ...] = ()
     begun: tuple[OpenPiece, ...] = ()
+    work_s: float = 0.0
+    cpu_s: float = 0.0
+    whole_because: str | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -103,13 +109,25 @@ def put_off(board: Board, number: int, claim: int, due_at: float) -> Board:
     )
 
 
-def made(board: Board, number: int) -> Board:
+def made(board: Board, number: int, *, work_s: float = 0.0, cpu_s: float = 0.0) -> Board:
     """Note that the piece's object is committed, whoever did it."""
     if number in board.done:
         return board
     board.piece(number)
     rest = tuple(piece for piece in board.begun if piece.number != number)
-    return replace(board, done=tuple(sorted((*board.done, number))), begun=rest)
+    done = tuple(sorted((*board.done, number)))
+    return replace(
+        board,
+        done=done,
+        begun=rest,
+        work_s=board.work_s + work_s,
+        cpu_s=board.cpu_s + cpu_s,
+    )
+
+
+def refused(board: Board, reason: str) -> Board:
+    """Give the pieces up."""
+    return replace(board, pieces=0, done=(), begun=(), whole_because=reason)
 
 
 def _held(board: Board, number: int, claim: int) -> OpenPiece:

@@ -269,9 +269,13 @@ class AlreadyExists(ProtocolError):
 
 
 class MissingObject(ProtocolError):
-    """The store has no committed object under this key."""
+    """The store has no committed object under this key.
+
+    A step that misses one is tried again: a store that was mended or mounted since may have it.
+    """
 
     code = "missing_object"
+    retryable = True
 
 
 class LeaseLost(ProtocolError):

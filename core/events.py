@@ -60,14 +60,15 @@ class PiecesCut:
     plan_key: str
     pieces: int
     source_media: MediaSummary
+    cpu_s: float = 0.0
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PieceClaimed:
-    """A worker takes a piece of `run`."""
+    """A worker takes a piece of the recording as it was cut under the fence `cut`."""
 
-    run: str
+    cut: int
     number: int
 
 
@@ -75,7 +76,7 @@ class PieceClaimed:
 class PieceRenewed:
     """The worker that took the piece as its `claim`-th is alive."""
 
-    run: str
+    cut: int
     number: int
     claim: int
 
@@ -84,24 +85,27 @@ class PieceRenewed:
 class PieceReleased:
     """The worker hands the piece back undone, because it must stop. Costs no try."""
 
-    run: str
+    cut: int
     number: int
     claim: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PieceMade:
-    """The piece's object is committed."""
+    """The piece's object is committed; making it took `work_s` seconds, `cpu_s` of CPU time."""
 
-    run: str
+    cut: int
     number: int
+    work_s: float = 0.0
+    cpu_s: float = 0.0
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PieceRetried:
     """The piece failed for a passing reason and is due again after `delay_s`."""
 
-    run: str
+    cut: int
     number: int
     claim: int
     failure: Failure
@@ -112,9 +116,17 @@ class PieceRetried:
 class PieceFailed:
     """The piece cannot be made, so no output will come of the job."""
 
-    run: str
+    cut: int
     number: int
     failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PiecesRefused:
+    """The recording cannot be made in pieces after all: it must be made as a whole."""
+
+    cut: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +221,15 @@ Fenced = (
     | DeliveryRefused
 )
 """Events of a worker that holds the lease: void under any fence but the job's present one."""
-OfPiece = PieceClaimed | PieceRenewed | PieceReleased | PieceMade | PieceRetried | PieceFailed
+OfPiece = (
+    PieceClaimed
+    | PieceRenewed
+    | PieceReleased
+    | PieceMade
+    | PieceRetried
+    | PieceFailed
+    | PiecesRefused
+)
 """Events of a worker that makes a piece."""
 Event = (
     Fenced

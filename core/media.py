@@ -1,4 +1,4 @@
-"""What a recording is: its container, its streams, and whether it is accepted."""
+"""What a recording is: its container, its streams, and what they hold."""
 
 from __future__ import annotations
 
@@ -7,94 +7,20 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Final
 
-from core import limits
-from core.errors import DamagedSource, MediaTooComplex, NoVideoStream, UnreadableMedia
 from core.job import MediaSummary
+from core.loudness import Loudness
 
 
 class Container(StrEnum):
     """The containers that are taken; each has one demuxer."""
 
     MP4 = "mp4"  # ISO base media: mp4, mov, m4v, 3gp
-    MATROSKA = "matroska"  # mkv, webm
+    MATROSKA = "matroska"  # mkv, webm, mka
     AVI = "avi"
-
-
-_EBML_MAGIC: Final = b"\x1a\x45\xdf\xa3"
-_EBML_DOCTYPE: Final = b"\x42\x82"
-_DOCTYPES: Final = (b"matroska", b"webm")
-_BOX_SIZES: Final = {
-    b"ftyp": (12, 4 * limits.KIB),
-    b"moov": (16, 256 * limits.MIB),
-    b"free": (8, 64 * limits.MIB),
-    b"skip": (8, 64 * limits.MIB),
-    b"wide": (8, 8),
-    b"pnot": (20, 20),
-    b"mdat": (8, 2**32 - 1),
-}
-"""Smallest and largest plausible bytes of a file's first box (ISO/IEC 14496-12, QuickTime)."""
-_OPEN_SIZES: Final = (0, 1)
-"""A box that runs to the end of the file, or has its size in 64 bits after the type."""
-_IMAGE_BRANDS: Final = frozenset(
-    {
-        b"heic",
-        b"heix",
-        b"heim",
-        b"heis",
-        b"hevc",
-        b"hevx",
-        b"hevm",
-        b"hevs",
-        b"mif1",
-        b"mif2",
-        b"msf1",
-        b"avif",
-        b"avis",
-        b"avio",
-        b"crx ",
-        b"jp2 ",
-        b"jpx ",
-        b"jxl ",
-    }
-)
-"""Brands of still pictures that share the box format."""
-
-
-def sniff(head: bytes) -> Container | None:
-    """Return the container that a file's first bytes show, or None for anything else.
-
-    Looks at no more than `limits.SNIFF_BYTES` bytes. Playlists, pictures and sound-only formats
-    are None.
-    """
-    head = head[: limits.SNIFF_BYTES]
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return Container.AVI
-    if head.startswith(_EBML_MAGIC):
-        return Container.MATROSKA if _is_matroska(head) else None
-    return Container.MP4 if _is_iso_media(head) else None
-
-
-def _is_matroska(head: bytes) -> bool:
-    """A DocType that does not lie wholly within the head is left for the probe to read."""
-    at = head.find(_EBML_DOCTYPE, len(_EBML_MAGIC))
-    value = head[at + 3 :]
-    if at < 0 or len(value) < max(len(name) for name in _DOCTYPES):
-        return len(head) == limits.SNIFF_BYTES or value.startswith(_DOCTYPES)
-    return any(head[at + 2] == 0x80 | len(name) and value.startswith(name) for name in _DOCTYPES)
-
-
-def _is_iso_media(head: bytes) -> bool:
-    kind, size = head[4:8], int.from_bytes(head[:4], "big")
-    if kind not in _BOX_SIZES:
-        return False
-    if kind == b"ftyp":
-        return _plausible(kind, size) and head[8:12] not in _IMAGE_BRANDS
-    return size in _OPEN_SIZES or _plausible(kind, size)
-
-
-def _plausible(kind: bytes, size: int) -> bool:
-    smallest, largest = _BOX_SIZES[kind]
-    return smallest <= size <= largest
+    WAV = "wav"  # RIFF and its 64-bit kin
+    MP3 = "mp3"
+    OGG = "ogg"  # Opus, Vorbis, FLAC or Speex in it
+    FLAC = "flac"
 
 
 # --- what the probe found ---------------------------------------------------------------------
@@ -117,7 +43,10 @@ class Picture:
 
     `width` and `height` are as stored. To display it, it is turned clockwise by `rotation`, which
     is a multiple of 90 degrees, and flipped if `mirrored`. `fps` is the average over all packets,
-    `peak_fps` the rate of its densest parts. Colours are H.273 numbers.
+    `peak_fps` the rate of its densest parts. Colours are H.273 numbers. `cropped` says that the
+    container cuts off edges, which `width` and `height` leave out; `sizes` has every size that
+    the recording changes to, where it changes at all; `dolby_vision` is the profile, if any;
+    `last_stills_s` is the time from the third last frame to the last.
     """
 
     width: int
@@ -136,6 +65,10 @@ class Picture:
     peak_fps: float
     vfr: bool
     time_base: Fraction
+    cropped: bool = False
+    sizes: tuple[tuple[int, int], ...] = ()
+    dolby_vision: int | None = None
+    last_stills_s: float = 0.0
 
     @property
     def upright(self) -> bool:
@@ -146,6 +79,11 @@ class Picture:
     def square(self) -> bool:
         """Return whether pixels are square."""
         return _sane(self.sar) == 1
+
+    @property
+    def shape_known(self) -> bool:
+        """Return whether the shape of the pixels can be believed."""
+        return _sane(self.sar) == self.sar
 
     @property
     def displayed(self) -> tuple[int, int]:
@@ -162,11 +100,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sound:
-    """What an audio stream holds; `sample_rate` in Hz."""
+    """What an audio stream holds; `sample_rate` in Hz, `loudness` once it was measured."""
 
     channels: int
     sample_rate: int
     layout: str
+    loudness: Loudness | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +113,8 @@ class Stream:
     """One stream, measured over all of its packets; times in seconds, on the file's own clock.
 
     `announced_s` is the duration that its header gives, where there is one. `picture` or `sound`
-    is None where nothing of it can be decoded.
+    is None where nothing of it can be decoded. `slip_s` is the furthest that a packet of sound
+    lies from where the ones before it end, `hole_s` the sum of all silences between them.
     """
 
     index: int
@@ -190,6 +130,13 @@ class Stream:
     announced_s: float | None = None
     picture: Picture | None = None
     sound: Sound | None = None
+    slip_s: float = 0.0
+    hole_s: float = 0.0
+
+    @property
+    def decodable(self) -> bool:
+        """Return whether something of it can be decoded."""
+        return self.picture is not None or self.sound is not None
 
     @property
     def duration_s(self) -> float:
@@ -207,7 +154,8 @@ class MediaInfo:
     """What a scan of every packet found. Only `header_duration_s` is taken from a header.
 
     `index_first` says that an MP4's `moov` lies before its media data, `cut` that its boxes run
-    past the end of the file, `clean` that the scan reached the end without an error.
+    past the end of the file, `clean` that the scan reached the end without an error. A recording
+    without a picture is a lecture to be heard.
     """
 
     container: Container
@@ -220,7 +168,7 @@ class MediaInfo:
 
     @property
     def video(self) -> Stream | None:
-        """Return the stream to show: the first marked as default, else the first there is."""
+        """Return the stream to show: the first marked as default, else the first; no cover art."""
         return _preferred([s for s in self.streams if s.kind == "video" and not s.attached_pic])
 
     @property
@@ -256,67 +204,10 @@ class MediaInfo:
         )
 
 
-_LOSS_S: Final = 1.0
-_LOSS_MAX_S: Final = 5.0
-_LOSS_SHARE: Final = 0.05
-_CUT_LOSS_S: Final = 0.25
-"""What may be missing against the header: 5%, at least 1 s and at most 5 s, where nothing else
-speaks for damage; 0.25 s in a file whose boxes run past its end."""
-
-
-def accept(info: MediaInfo) -> None:
-    """Return if Lectern can compress the recording.
-
-    Raises NoVideoStream, MediaTooComplex, DamagedSource or UnreadableMedia, with the reason.
-    """
-    _accept_bounds(info)
-    if info.video is None:
-        raise NoVideoStream("the file has no picture; send a recording with a video track")
-    if info.video.picture is None:
-        raise UnreadableMedia(f"no picture of the {info.video.codec} video could be decoded")
-    if info.audio is not None and info.audio.sound is None:
-        raise UnreadableMedia(f"the sound ({info.audio.codec}) cannot be decoded")
-    if info.duration_s <= 0:
-        raise UnreadableMedia("the recording has no duration")
-    _accept_pixels(info.video.picture)
-    _accept_whole(info)
-
-
-def _accept_bounds(info: MediaInfo) -> None:
-    if len(info.streams) > limits.STREAMS_MAX:
-        raise MediaTooComplex(
-            f"the file has {len(info.streams)} streams; {limits.STREAMS_MAX} are the most"
-        )
-    if info.duration_s > limits.DURATION_MAX_S:
-        raise MediaTooComplex(
-            f"the recording lasts {info.duration_s:.0f} s; "
-            f"{limits.DURATION_MAX_S:.0f} s are the most"
-        )
-
-
-def _accept_pixels(picture: Picture) -> None:
-    if picture.width * picture.height > limits.PIXELS_MAX:
-        raise MediaTooComplex(
-            f"the picture has {picture.width}x{picture.height} pixels; "
-            f"{limits.PIXELS_MAX} in all are the most"
-        )
-
-
-def _accept_whole(info: MediaInfo) -> None:
-    """Any stream may reach the announced end: a header counts the longest one."""
-    announced_s = max((s.announced_s or 0.0 for s in info.streams), default=0.0)
-    announced_s = max(announced_s, info.header_duration_s or 0.0)
-    held_s = max(s.end_s for s in info.streams if s.packets) - info.start_s
-    allowed_s = max(_LOSS_S, min(_LOSS_SHARE * announced_s, _LOSS_MAX_S))
-    if announced_s - held_s > (_CUT_LOSS_S if info.cut else allowed_s):
-        raise DamagedSource(
-            f"the file announces {announced_s:.1f} s and holds {held_s:.1f} s: "
-            "it is cut off or damaged; send the whole recording"
-        )
-
-
 def _preferred(streams: list[Stream]) -> Stream | None:
+    """Prefer the default among those that can be shown or heard, then among the others."""
     filled = [stream for stream in streams if stream.packets]
+    filled = [stream for stream in filled if stream.decodable] or filled
     return next((s for s in filled if s.default), filled[0] if filled else None)
 
 

@@ -46,15 +46,24 @@ def board_of(job: Job, event: ev.OfPiece) -> Board:
 
     Raises StaleMessage, or LeaseLost for a worker's report, when the job has gone on.
     """
-    if job.state is State.PROCESSING and job.run == event.run and job.board is not None:
-        return job.board
-    reason = f"the job is {job.state} and waits for no piece of run {event.run}"
+    board = job.board
+    if job.state is State.PROCESSING and board is not None and board.cut == event.cut:
+        return board
+    reason = f"the job is {job.state} and waits for no piece of cut {event.cut}"
     raise StaleMessage(reason) if isinstance(event, ev.PieceClaimed) else LeaseLost(reason)
 
 
 def cut_step(job: Job, event: ev.PiecesCut, now: float, policy: Policy) -> ev.Step:
     """Free the lease and have every piece made."""
-    board = Board(plan_key=event.plan_key, pieces=event.pieces, since=now)
+    before = job.board
+    board = Board(
+        cut=event.fence,
+        plan_key=event.plan_key,
+        pieces=event.pieces,
+        since=now,
+        work_s=before.work_s if before else 0.0,
+        cpu_s=(before.cpu_s if before else 0.0) + event.cpu_s,
+    )
     fields = {
         "lease_until": None,
         "claims": 0,
@@ -69,7 +78,7 @@ def cut_step(job: Job, event: ev.PiecesCut, now: float, policy: Policy) -> ev.St
     return fields, tuple(_publish(job, number) for number in range(event.pieces))
 
 
-def piece_step(job: Job, event: ev.OfPiece, now: float, policy: Policy) -> ev.Step:
+def piece_step(job: Job, event: ev.OfPiece, now: float, policy: Policy) -> ev.Step:  # noqa: PLR0911 - a flat table of cases
     """Return what a piece's event changes; raises what `core.board` raises."""
     board = board_of(job, event)
     match event:
@@ -86,7 +95,11 @@ def piece_step(job: Job, event: ev.OfPiece, now: float, policy: Policy) -> ev.St
             again = _publish(job, event.number, delay_s=event.delay_s)
             return {"board": later, "failure": event.failure}, (again,)
         case ev.PieceMade():
-            return _made(job, board, event, now, policy)
+            after = boards.made(board, event.number, work_s=event.work_s, cpu_s=event.cpu_s)
+            return _went_on(job, board, after, event.warnings, now, policy)
+        case ev.PiecesRefused():
+            after = board if board.whole_because else boards.refused(board, event.reason)
+            return _went_on(job, board, after, (), now, policy)
         case ev.PieceFailed():
             wake_at = now + policy.confirm_ttl_s
             return {"failure": event.failure, "wake_at": wake_at}, ()
@@ -103,11 +116,24 @@ def wake_pieces(job: Job, now: float, policy: Policy) -> ev.Step:
     return {"wake_at": wake_at}, tuple(_publish(job, n) for n in job.board.waiting(now))
 
 
-def _made(job: Job, board: Board, event: ev.PieceMade, now: float, policy: Policy) -> ev.Step:
-    after = boards.made(board, event.number)
-    if after is board:
+def _went_on(
+    job: Job,
+    before: Board,
+    after: Board,
+    warnings: tuple[str, ...],
+    now: float,
+    policy: Policy,
+) -> ev.Step:
+    """Note what has become of the board; ask for the job's own step once nothing is missing."""
+    if after is before:
         return {}, ()
-    fields = {"board": after, "progress": after.progress, "failure": None}
+    known = tuple(dict.fromkeys((*job.warnings, *warnings)))[: limits.WARNINGS_MAX]
+    fields = {
+        "board": after,
+        "progress": after.progress,
+        "failure": None,
+        "warnings": known,
+    }
     if not after.is_complete:
         return fields, ()
     message = Message(

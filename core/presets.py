@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
+
+from core import limits
+from core.codecs import SCALES, Codec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The quality that samples are measured for: VMAF 0 to 100, at the output's size.
+
+    `mean` is that of all frames, `low` what 19 of 20 frames reach (the 5th percentile).
+    """
+
+    mean: float
+    low: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
     """One rendition. Rates are bits a second, `lines` is the short side of the picture.
 
-    `speed` and `crf` are x264's preset and constant rate factor. A picture is copied instead of
-    encoded where the encode would save less than `worth_saving` of the source's bytes.
+    `speed` and `crf` are the encoder's preset and constant rate factor. A picture is copied
+    instead of encoded where the encode would save less than `worth_saving` of the source's bytes.
+    Sound is brought to `loudness_lufs` (EBU R 128), where that is given. With `salvage` a file
+    that announces more than it holds is taken, with a warning, instead of refused. `x264` are
+    further parameters of H.264's encoder, as it has them; frames above `frame_rate_max` a second
+    are thinned out. With a `target` the recording is sampled, and what fits it takes the place of
+    what stands here (`core.smart`).
     """
 
     name: str
@@ -23,6 +44,13 @@ class Preset:
     audio_rate_per_channel: int
     audio_copy_rate_max: int
     worth_saving: float
+    loudness_lufs: float | None = None
+    salvage: bool = False
+    x264: str = ""
+    frame_rate_max: float = limits.FRAME_RATE_MAX
+    audio_channels_max: int = 2
+    target: Target | None = None
+    codec: Codec = Codec.H264
 
 
 LECTURE: Final = Preset(
@@ -35,6 +63,7 @@ LECTURE: Final = Preset(
     audio_rate_per_channel=64_000,
     audio_copy_rate_max=136_000,
     worth_saving=0.1,
+    loudness_lufs=-16.0,
 )
 """The handshake's 720p: small, playable everywhere, seekable to 5 s.
 
@@ -53,4 +82,25 @@ run on a quieter machine: their CPU seconds do not compare with the others'.
 `faster` costs 1.3 to 1.4 times the CPU time of `veryfast` on both. The shorter GOP costs
 slides about a sixth of their video bytes, which are a twentieth of the file with its sound.
 """
+SMART: Final = replace(
+    LECTURE,
+    name="smart",
+    speed="medium",
+    crf=26,
+    x264="psy=0:aq-strength=0.25:bframes=5",
+    target=Target(mean=93, low=88),
+)
+"""What fits the recording: `core.smart` says how. Its own figures stand where samples fail."""
 DEFAULT: Final = LECTURE
+
+
+def in_codec(preset: Preset, codec: Codec) -> Preset:
+    """Return the preset for another codec: at that codec's own speed and first CRF."""
+    scale = SCALES[codec]
+    if codec is preset.codec:
+        return preset
+    return replace(preset, codec=codec, speed=scale.speed or preset.speed, crf=scale.first)
+
+
+BY_NAME: Final[Mapping[str, Preset]] = MappingProxyType({p.name: p for p in (SMART, LECTURE)})
+"""What can be asked for by its name."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from core import limits
+from core.board import Board
 from core.errors import LecternError
-from core.events import Failed, Retried
+from core.events import Failed, PieceFailed, PieceRetried, Retried
 from core.job import Failure, Job, Policy
 
 
@@ -14,10 +15,30 @@ def after_failure(job: Job, error: LecternError, policy: Policy) -> Retried | Fa
     A passing reason is tried again after 60, 300, 900 s, at most `policy.max_retries` times;
     a reason that lies in the file ends the job at once.
     """
-    reason = error.detail[: limits.REASON_CHARS_MAX] or type(error).__name__
-    failure = Failure(code=error.code, reason=reason)
+    failure = _failure(error)
     if not error.retryable or job.retries >= policy.max_retries:
         return Failed(fence=job.fence, failure=failure)
+    return Retried(fence=job.fence, failure=failure, delay_s=_delay_s(job.retries))
+
+
+def after_piece_failure(
+    board: Board, number: int, claim: int, error: LecternError, policy: Policy
+) -> PieceRetried | PieceFailed:
+    """Return the event that `error` makes of a piece; each piece has its own tries."""
+    failure = _failure(error)
+    retries = board.piece(number).retries
+    if not error.retryable or retries >= policy.max_retries:
+        return PieceFailed(cut=board.cut, number=number, failure=failure)
+    return PieceRetried(
+        cut=board.cut, number=number, claim=claim, failure=failure, delay_s=_delay_s(retries)
+    )
+
+
+def _failure(error: LecternError) -> Failure:
+    reason = error.detail[: limits.REASON_CHARS_MAX] or type(error).__name__
+    return Failure(code=error.code, reason=reason)
+
+
+def _delay_s(retries: int) -> float:
     delays = limits.RETRY_DELAYS_S
-    delay_s = delays[min(job.retries, len(delays) - 1)]
-    return Retried(fence=job.fence, failure=failure, delay_s=delay_s)
+    return delays[min(retries, len(delays) - 1)]

@@ -60,6 +60,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[ev.Event], State]]] = {
         ev.PieceRetried: State.PROCESSING,
         ev.PieceMade: State.PROCESSING,
         ev.PieceFailed: State.FAILED,
+        ev.PiecesRefused: State.PROCESSING,
         ev.Encoded: State.STORING,
         ev.Woken: State.PROCESSING,
     },
@@ -149,11 +150,12 @@ def next_claim(job: Job) -> ev.Claimed | ev.Poisoned:
 
 def next_piece_claim(job: Job, number: int) -> ev.PieceClaimed | ev.PieceFailed:
     """Return the event with which a worker takes a piece, or gives the job up as poison."""
+    cut = job.board.cut if job.board else 0
     if job.board is None or job.board.has_claims(number):
-        return ev.PieceClaimed(run=job.run, number=number)
+        return ev.PieceClaimed(cut=cut, number=number)
     reason = f"{limits.CLAIMS_MAX} workers in a row were lost over piece {number}"
     failure = Failure(code="worker_lost", reason=reason)
-    return ev.PieceFailed(run=job.run, number=number, failure=failure)
+    return ev.PieceFailed(cut=cut, number=number, failure=failure)
 
 
 def needs(job: Job, message: Message) -> bool:

@@ -38,13 +38,13 @@ from core.errors import (
 )
 from core.job import RESTARTABLE, Source, check_id, is_sha256, run_of, source_key
 from core.ledger import Ledger
-from core.media import sniff
 from core.ports import DirectUploads, ObjectStore, Session
+from core.sniffing import sniff
 from core.submission import Upload
 from core.views import View, timestamp
 
 _RUN: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
-_TYPE: Final = re.compile(r"(?:video|application)/[A-Za-z0-9][A-Za-z0-9.+_-]*(?:;[ -~]*)?")
+_TYPE: Final = re.compile(r"(?:video|audio|application)/[A-Za-z0-9][A-Za-z0-9.+_-]*(?:;[ -~]*)?")
 _REFUSALS: Final = (BadRequest, ConflictingUpload, TooLarge)
 """What is wrong with an upload for good."""
 _BY_CODE: Final[dict[str, type[LecternError]]] = {
@@ -67,7 +67,7 @@ class Announcement:
 def check_announcement(said: Announcement, *, max_bytes: int) -> Announcement:
     """Return what is said with its digest in lower case.
 
-    Raises InvalidId, InvalidField, TooLarge, and UnsupportedType for a type that is no video.
+    Raises InvalidId, InvalidField, TooLarge, and UnsupportedType for the type of anything else.
     """
     check_id("video_id", said.video_id)
     check_id("organization_id", said.organization_id)
@@ -78,7 +78,7 @@ def check_announcement(said: Announcement, *, max_bytes: int) -> Announcement:
     if len(said.content_type) > limits.UPLOAD_TYPE_CHARS_MAX or not _TYPE.fullmatch(
         said.content_type
     ):
-        raise UnsupportedType("content_type must be that of a video, such as video/mp4")
+        raise UnsupportedType("content_type must be that of a recording, such as video/mp4")
     sha256 = said.sha256.lower() if said.sha256 is not None else None
     if sha256 is not None and not is_sha256(sha256):
         raise InvalidField("sha256 must be the file's SHA-256 in 64 hexadecimal digits")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from core.codecs import Codec
 from core.media import FULL_RANGE, MediaInfo, Picture, Stream
-from core.plan import Copy, Plan
+from core.plan import AudioEncode, Copy, Plan, VideoEncode
 
 _DURATION_S: Final = 0.1
-_OFFSET_S: Final = 0.04
-"""Seconds by which sound and picture may move against each other: one frame of 25 a second."""
+_OFFSET_S: Final = 0.02
+"""Seconds by which sound and picture may move against each other. Sound that begins after the
+picture may seem to begin a frame earlier than it did: an encoder's silence comes before it."""
+_SALVAGE_SHARE_MIN: Final = 0.5
+"""Share of a damaged stream that must be left."""
 _TICK_S: Final = 0.001
 """An MP4's edit lists count in milliseconds."""
 _FRAME_S_MAX: Final = 1.0
@@ -21,12 +26,17 @@ _PADDING_FRAMES: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the verdict rests on; `frames` is what the encoder says that it wrote."""
+    """What the verdict rests on; `frames` is what the encoder says that it wrote.
+
+    `damaged` says that the source could not be decoded everywhere. Its output may then be
+    shorter, and `shortfall` tells by how much.
+    """
 
     plan: Plan
     source: MediaInfo
     output: MediaInfo
     frames: int | None
+    damaged: bool = False
 
 
 def verdict(evidence: Evidence) -> tuple[str, ...]:
@@ -35,6 +45,8 @@ def verdict(evidence: Evidence) -> tuple[str, ...]:
         *_whole(evidence),
         *_streams(evidence),
     ]
+    if evidence.plan.video is None:
+        return (*defects, *_times(evidence))
     video, source = evidence.output.video, evidence.source.video
     if video is None or source is None or video.picture is None:
         return (*defects, "the picture is missing")
@@ -56,7 +68,8 @@ def _whole(evidence: Evidence) -> list[str]:
 
 def _streams(evidence: Evidence) -> list[str]:
     kinds = sorted(stream.kind for stream in evidence.output.streams)
-    wanted = ["audio", "video"] if evidence.plan.audio else ["video"]
+    parts = (("audio", evidence.plan.audio), ("video", evidence.plan.video))
+    wanted = [kind for kind, part in parts if part]
     defects = [] if kinds == wanted else [f"it holds {kinds}, not {wanted}"]
     audio = evidence.output.audio
     if audio is not None and (audio.codec, audio.profile) != ("aac", "LC"):
@@ -68,7 +81,7 @@ def _video(plan: Plan, video: Stream, picture: Picture) -> list[str]:
     size = (picture.width, picture.height)
     profiles = {"High", "Main", "Baseline", "Constrained Baseline", "Constrained High"}
     checks = (
-        (video.codec == "h264", f"its codec is {video.codec}"),
+        (video.codec == _codec(plan), f"its codec is {video.codec}"),
         (video.profile in profiles, f"its profile is {video.profile}"),
         (picture.pix_fmt == "yuv420p", f"its pixels are {picture.pix_fmt}"),
         (picture.color_range != FULL_RANGE, "its colours are of full range"),
@@ -83,6 +96,10 @@ def _video(plan: Plan, video: Stream, picture: Picture) -> list[str]:
     return [defect for passed, defect in checks if not passed]
 
 
+def _codec(plan: Plan) -> Codec:
+    return plan.video.codec if isinstance(plan.video, VideoEncode) else Codec.H264
+
+
 def _frames(evidence: Evidence, video: Stream, source: Stream) -> list[str]:
     copied = isinstance(evidence.plan.video, Copy)
     wanted = source.packets if copied else evidence.frames
@@ -93,30 +110,52 @@ def _frames(evidence: Evidence, video: Stream, source: Stream) -> list[str]:
     return [f"it has {video.packets} frames, not {wanted}"]
 
 
+def shortfall(evidence: Evidence) -> tuple[str, ...]:
+    """Return what a damaged source's output lacks, as short sentences for its sender."""
+    told = []
+    made, given = evidence.output.video, evidence.source.video
+    thinned = isinstance(evidence.plan.video, VideoEncode) and evidence.plan.video.frame_gap_min_s
+    if made and given and not thinned and made.packets < given.packets:
+        told.append(f"{given.packets - made.packets} of {given.packets} pictures are lost")
+    for name, made, given, allowed_s in _pairs(evidence):
+        lost_s = given.duration_s - made.duration_s
+        if lost_s > allowed_s:
+            told.append(f"{lost_s:.1f} s of the {name} are lost")
+    return tuple(told)
+
+
 def _times(evidence: Evidence) -> list[str]:
     """Durations of picture and sound each, and where the sound begins against the picture."""
-    plan, output, source = evidence.plan, evidence.output, evidence.source
-    frame_s = min(plan.frame_s, _FRAME_S_MAX)
     defects = []
-    pairs = (
-        ("picture", output.video, source.video, max(_DURATION_S, frame_s)),
-        ("sound", output.audio, source.audio, max(_DURATION_S, _padding_s(output.audio))),
-    )
-    for name, made, given, allowed_s in pairs:
-        if made and given and abs(made.duration_s - given.duration_s) > allowed_s + _TICK_S:
+    for name, made, given, allowed_s in _pairs(evidence):
+        least_s = given.duration_s - allowed_s
+        if evidence.damaged:
+            least_s = min(least_s, _SALVAGE_SHARE_MIN * given.duration_s)
+        if not least_s <= made.duration_s <= given.duration_s + allowed_s:
             defects.append(
                 f"its {name} lasts {made.duration_s:.3f} s, the source's {given.duration_s:.3f} s"
             )
-    moved_s = abs(_offset_s(output) - _offset_s(source))
-    if moved_s > max(_OFFSET_S, frame_s) + _TICK_S:
-        defects.append(f"sound and picture moved against each other by {moved_s:.3f} s")
+    moved_s = _offset_s(evidence.output) - _offset_s(evidence.source)
+    early_s = _frame_s(evidence.output.audio) if isinstance(evidence.plan.audio, AudioEncode) else 0
+    kept = -early_s <= moved_s + _OFFSET_S + _TICK_S and moved_s <= _OFFSET_S + _TICK_S
+    if not kept and not evidence.damaged:
+        defects.append(f"sound and picture moved against each other by {abs(moved_s):.3f} s")
     return defects
 
 
-def _padding_s(audio: Stream | None) -> float:
-    if audio is None or audio.sound is None:
-        return 0.0
-    return _PADDING_FRAMES * _AAC_FRAME / audio.sound.sample_rate
+def _pairs(evidence: Evidence) -> Iterator[tuple[str, Stream, Stream, float]]:
+    """Yield each part's name, the part as it was made and given, and the seconds it may differ."""
+    output, source = evidence.output, evidence.source
+    frame_s = min(evidence.plan.frame_s, _FRAME_S_MAX)
+    if output.video and source.video:
+        yield "picture", output.video, source.video, max(_DURATION_S, frame_s) + _TICK_S
+    if output.audio and source.audio:
+        allowed_s = max(_DURATION_S, _PADDING_FRAMES * _frame_s(output.audio)) + _TICK_S
+        yield "sound", output.audio, source.audio, allowed_s
+
+
+def _frame_s(audio: Stream | None) -> float:
+    return _AAC_FRAME / audio.sound.sample_rate if audio and audio.sound else 0.0
 
 
 def _offset_s(info: MediaInfo) -> float:

@@ -11,7 +11,14 @@ from core import limits
 from core.declarations import Declared, declared_runs, read_declaration
 from core.errors import LecternError, Unavailable
 from core.events import Woken
-from core.job import PREFIXES, declaration_key, outcome_key, run_of, scratch_owner
+from core.job import (
+    PREFIXES,
+    declaration_key,
+    outcome_key,
+    piece_scratch_owner,
+    run_of,
+    scratch_owner,
+)
 from core.ledger import Ledger
 from core.ports import ObjectInfo
 
@@ -108,10 +115,22 @@ def _objects(ledger: Ledger) -> Iterator[ObjectInfo]:
 
 
 def _is_held(ledger: Ledger, name: str) -> bool:
+    if piece := piece_scratch_owner(name):
+        return _is_piece_held(ledger, *piece)
     owner = scratch_owner(name)
     job_id = ledger.jobs.owner(owner[0]) if owner else None
     job = ledger.jobs.get(job_id) if job_id is not None else None
     return job is not None and (job.run, job.fence) == owner and job.lease_until is not None
+
+
+def _is_piece_held(ledger: Ledger, run: str, number: int, claim: int) -> bool:
+    job_id = ledger.jobs.owner(run)
+    job = ledger.jobs.get(job_id) if job_id is not None else None
+    begun = job.board.begun if job is not None and job.board is not None else ()
+    return any(
+        (piece.number, piece.claims) == (number, claim) and piece.lease_until is not None
+        for piece in begun
+    )
 
 
 def _wake(ledger: Ledger, job_id: str) -> None:

@@ -120,7 +120,25 @@ class Settings(BaseSettings):
     max_retries: int = Field(
         3, ge=0, le=20, description="Further tries of a step, after 60, 300, 900 s."
     )
+    preset: Literal["lecture", "smart"] = Field(
+        "lecture",
+        description="What the handshake makes: `lecture` is the same for all, `smart` samples "
+        "each recording and is smaller.",
+    )
     job_timeout: float = Field(3600, gt=0, description="Longest time that one encode may take.")
+    piece_s: float = Field(
+        60,
+        ge=0,
+        le=600,
+        description="Seconds of a long recording that are encoded as one piece, side by side with "
+        "the others; 0 encodes every recording in one go.",
+    )
+    cpu_second_price: float = Field(
+        0.000029,
+        ge=0,
+        description="What a CPU second costs, for receipts: here US$ for a vCPU and 2 GiB on "
+        "Cloud Run.",
+    )
     lease_s: float = Field(
         30, gt=0, le=600, description="Time after which a silent worker's job goes to another."
     )

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from core.codecs import Codec
 from core.job import State
+from core.ladder import HLS, LADDERS
+from core.presets import BY_NAME, SMART, in_codec
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -72,16 +75,32 @@ def lms(host: str, port: int | None, folder: Path, confirm: bool,  # noqa: FBT00
 
 @main.command()
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-              help="Where the result goes (default: SOURCE with .720p.mp4, or .small.m4a for sound).")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path),
+              help="Where it goes (default: SOURCE.720p.mp4, .small.m4a or .hls).")  # fmt: skip
 @click.option("-f", "--force", is_flag=True, help="Replace the output if it exists.")
-def compress(source: Path, output: Path | None, force: bool) -> None:  # noqa: FBT001 - click's flag
+@click.option("--preset", type=click.Choice([*BY_NAME, HLS.name]), default=SMART.name,
+              show_default=True, help="What is made of it; `smart` samples the recording first, "
+              "`hls` makes a folder of renditions to stream.")  # fmt: skip
+@click.option("--codec", type=click.Choice(Codec, case_sensitive=False), default=Codec.H264,
+              show_default=True, help="`h264` plays everywhere.")  # fmt: skip
+@click.option("--ladder", type=click.Choice([*LADDERS]), default=HLS.name, show_default=True,
+              help="Which renditions `hls` makes; none is larger than the source.")  # fmt: skip
+@click.option("--subtitles", multiple=True, help="SRT or WebVTT to go with `hls`, as talk.de.srt.",
+              type=click.Path(exists=True, dir_okay=False, path_type=Path))  # fmt: skip
+def compress(source: Path, output: Path | None, *, force: bool, preset: str, codec: Codec,
+             ladder: str, subtitles: tuple[Path, ...]) -> None:  # fmt: skip
     """Make one recording small, without any server."""
     from lectern import compress as by_hand
+    from lectern import ladder as renditions
 
     settings = _settings()
     with _told():
-        by_hand.run(settings, source, output, force=force)
+        if preset == HLS.name:
+            renditions.run(settings, source, output, ladder=ladder, subtitles=subtitles,
+                           force=force)  # fmt: skip
+            return
+        by_hand.run(settings, source, output, preset=in_codec(BY_NAME[preset], codec),
+                    force=force)  # fmt: skip
 
 
 @main.command()

@@ -10,7 +10,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from core.presets import DEFAULT
+from core.presets import Preset
+from core.smart import Choice, Voice
 from core.views import saved_percent
 from infra import ffmpeg
 from infra.settings import Settings
@@ -19,7 +20,7 @@ from transcoder.compress import Compressed, Toolbox, compress
 from transcoder.stopping import StopSignal
 
 
-class _Bar:
+class Bar:
     """A progress bar that hears how far the encode is."""
 
     def __init__(self, console: Console) -> None:
@@ -41,14 +42,19 @@ class _Bar:
         self._progress.stop()
 
     def report(self, percent: float) -> None:
+        """Show how much is done."""
         self._progress.update(self._task, completed=percent)
 
 
-def run(settings: Settings, source: Path, output: Path | None, *, force: bool) -> None:
-    """Compress `source` to `output`; raises the errors of `transcoder.compress`."""
+def run(
+    settings: Settings, source: Path, output: Path | None, *, preset: Preset, force: bool
+) -> None:
+    """Compress `source` to `output`; raises the errors of `transcoder.compress`.
+
+    Without `output` the result lies beside its source: as MP4, or as M4A where there is no picture.
+    """
     target = output or source.with_name(f"{source.stem}.720p.mp4")
-    if target.exists() and not force:
-        raise ValueError(f"{target} exists; add --force to replace it")
+    _check_free(target, force=force)
     stop = StopSignal()
     stop.install()
     toolbox = Toolbox(ffmpeg=ffmpeg.find(settings.lectern_ffmpeg), python=sys.executable)
@@ -57,18 +63,28 @@ def run(settings: Settings, source: Path, output: Path | None, *, force: bool) -
         folder = Path(name)
         given = folder / "source"
         given.symlink_to(source.absolute())
-        with _Bar(Console(stderr=True)) as bar:
+        with Bar(Console(stderr=True)) as bar:
             made = compress(
                 given,
                 folder,
-                preset=DEFAULT,
+                preset=preset,
                 toolbox=toolbox,
                 budget_s=settings.job_timeout,
                 progress=bar,
                 stop=stop,
             )
+        if output is None and not made.media.shown:
+            target = source.with_name(f"{source.stem}.small.m4a")
+            _check_free(target, force=force)
         made.path.replace(target)
     _report(source, target, made)
+
+
+def _check_free(target: Path, *, force: bool) -> None:
+    if target.is_dir():
+        raise ValueError(f"{target} is a folder; name the file that shall be written")
+    if target.exists() and not force:
+        raise ValueError(f"{target} exists; add --force to replace it")
 
 
 def _report(source: Path, target: Path, made: Compressed) -> None:
@@ -77,5 +93,19 @@ def _report(source: Path, target: Path, made: Compressed) -> None:
     print(f"{target}: {size(made.size)}, {media(made.media)}")
     print(f"{made.action}, {saved_percent(before, made.size)} % saved, {made.work_s:.1f} s, "
           f"{made.media.duration_s / max(made.work_s, 0.001):.1f} x realtime")  # fmt: skip
+    if made.choice:
+        print(f"chosen by samples: {_reasons(made.choice)}")
     for warning in made.warnings:
         print(f"warning: {warning}")
+
+
+def _reasons(choice: Choice) -> str:
+    """Return what was seen and heard, and what follows from it."""
+    found, voice = choice.expected, choice.voice
+    seen = f"{choice.kind}, CRF {found.crf:g} for a VMAF of {found.mean:.0f}" if found else ""
+    heard = f"{'speech' if voice.speech else 'sound'} in {_channels(voice)}" if voice else ""
+    return "; ".join(filter(None, (seen, heard))) or "nothing, it is too short"
+
+
+def _channels(voice: Voice) -> str:
+    return "one channel" if voice.one_channel else "two channels"

@@ -62,6 +62,8 @@ def media(summary: MediaSummary | None) -> str:
     if summary is None:
         return "not probed yet"
     sound = summary.audio_codec or "no sound"
+    if not summary.shown:
+        return f"{sound} without a picture, {summary.duration_s:.1f} s"
     return (
         f"{summary.width}x{summary.height}, {summary.video_codec} + {sound}, "
         f"{summary.duration_s:.1f} s"

@@ -10,12 +10,12 @@ from typing import Final, Self
 from core import limits
 from core.errors import InvalidField, MissingField, TooLarge, UnsupportedType
 from core.job import Source, check_id, is_sha256, source_key
-from core.media import Container, sniff
+from core.media import Container
 from core.ports import ObjectStore, ObjectWriter
+from core.sniffing import ACCEPTED, sniff
 from core.submission import Upload
 from receiver.multipart import FILE_FIELD
 
-_ACCEPTED: Final = "MP4, MOV, MKV, WebM or AVI"
 _IDS: Final = ("video_id", "organization_id")
 _KNOWN: Final = (*_IDS, "sha256")
 
@@ -123,7 +123,7 @@ class Intake:
             what = (
                 "the file is empty" if not self._head else "the file's content is of another type"
             )
-            raise UnsupportedType(f"{what}; send {_ACCEPTED}")
+            raise UnsupportedType(f"{what}; send {ACCEPTED}")
         writer = self._stack.enter_context(
             self._objects.create(source_key(self._run), expected_bytes=self._expected_bytes)
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from core import errors, limits, problems
+from core.sniffing import ACCEPTED
 from receiver import schemas
 from receiver.schemas import Node, reference
 
@@ -138,7 +139,7 @@ def _receive() -> Node:
             "file": {
                 "type": "string",
                 "contentMediaType": "application/octet-stream",
-                "description": "MP4, MOV, MKV, WebM or AVI; the content decides, not the name.",
+                "description": f"{ACCEPTED}; the content decides, not the name.",
             },
             "sha256": reference("Sha256"),
         },

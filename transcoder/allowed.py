@@ -9,7 +9,15 @@ from typing import Final
 from core.media import Container
 
 DEMUXERS: Final[Mapping[Container, str]] = MappingProxyType(
-    {Container.MP4: "mov", Container.MATROSKA: "matroska", Container.AVI: "avi"}
+    {
+        Container.MP4: "mov",
+        Container.MATROSKA: "matroska",
+        Container.AVI: "avi",
+        Container.WAV: "wav",
+        Container.MP3: "mp3",
+        Container.OGG: "ogg",
+        Container.FLAC: "flac",
+    }
 )
 """The one demuxer for each container, by FFmpeg's name."""
 
@@ -27,7 +35,7 @@ AUDIO_DECODERS: Final = (
     "libopencore_amrwb", "wmav1", "wmav2", "wmapro", "adpcm_ms", "adpcm_ima_wav",
     "adpcm_ima_qt", "gsm_ms", "pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8", "pcm_s16le",
     "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be",
-    "pcm_f64le", "pcm_f64be", "wavpack",
+    "pcm_f64le", "pcm_f64be", "wavpack", "speex",
 )  # fmt: skip
 
 

@@ -4,23 +4,29 @@ A pull worker may take as long as `JOB_TIMEOUT`, because it renews its message. 
 renewed: after `limits.PUSH_ACK_S` Pub/Sub delivers it again. So a pushed step has
 `limits.PUSH_STEP_S` in all. Its encode is killed `limits.PUSH_COMMIT_S` before that, its
 transfers to and from the object store are broken off, and the job hears `step_timed_out`, which
-is tried again as often as any passing failure and then ends the job. Longer recordings need to
-be cut into pieces.
+is tried again as often as any passing failure and then ends the job. Longer recordings are cut
+into pieces, which are steps of their own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from core import limits
+from core.assignment import Assignment
 from core.errors import StepTimedOut
 from core.ports import ObjectInfo, ObjectReader, ObjectStore, ObjectWriter, Progress
 from transcoder.compress import Compressed
+from transcoder.pieces.encode import MadePiece
+from transcoder.pieces.ranged import Ranges
+from transcoder.press import Press
 
 
 class Within(Protocol):
@@ -28,22 +34,6 @@ class Within(Protocol):
 
     def __call__(self, seconds: float, why: str, /) -> AbstractContextManager[None]:
         """Raise StepTimedOut(why) in the block after `seconds`, and Interrupted on a stop."""
-        ...
-
-
-class Budgeted(Protocol):
-    """`compress.compress` with all but its work and its budget given."""
-
-    def __call__(
-        self,
-        source: Path,
-        folder: Path,
-        *,
-        budget_s: float,
-        progress: Progress,
-        stop: Callable[[], bool],
-    ) -> Compressed:
-        """Return the verified result; raises StepTimedOut after `budget_s`."""
         ...
 
 
@@ -72,21 +62,63 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BoundedCompress:
-    """Compresses within what the budget has left, and never longer than `job_timeout_s`."""
+class BoundedPress:
+    """Works within what the budget has left, and never longer than `job_timeout_s` at a time.
 
-    compress: Budgeted
+    `press` returns what works within so many seconds.
+    """
+
+    press: Callable[[float], Press]
     budget: Budget
     job_timeout_s: float
 
-    def __call__(
+    def begin(
+        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
+    ) -> Compressed | Assignment:
+        """See `Press`; so for all others."""
+        with self._timed() as press:
+            return press.begin(source, folder, progress=progress, stop=stop)
+
+    def whole(
         self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
     ) -> Compressed:
-        """Return the verified result; errors are those of `compress.compress`."""
+        """Bound it."""
+        with self._timed() as press:
+            return press.whole(source, folder, progress=progress, stop=stop)
+
+    def make(
+        self,
+        assignment: Assignment,
+        number: int,
+        source: Ranges,
+        folder: Path,
+        *,
+        stop: Callable[[], bool],
+    ) -> MadePiece:
+        """Bound it."""
+        with self._timed() as press:
+            return press.make(assignment, number, source, folder, stop=stop)
+
+    def join(
+        self,
+        assignment: Assignment,
+        pieces: Sequence[Path],
+        fetch: Callable[[], Path],
+        folder: Path,
+        *,
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Compressed | Assignment:
+        """Bound it."""
+        with self._timed() as press:
+            return press.join(assignment, pieces, fetch, folder, progress=progress, stop=stop)
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[Press]:
         left_s = self.budget.encode_by - time.monotonic()
         budget_s = min(left_s, self.job_timeout_s)
         try:
-            return self.compress(source, folder, budget_s=budget_s, progress=progress, stop=stop)
+            yield self.press(budget_s)
         except StepTimedOut:
             if budget_s < left_s:
                 raise
@@ -95,7 +127,7 @@ class BoundedCompress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundedTransfers:
-    """The object store with a bound on `fetch` and `upload`, which also end on a stop.
+    """The object store with a bound on `fetch`, `upload` and reads, which also end on a stop.
 
     To be used in the main thread. All else is passed on.
     """
@@ -120,9 +152,13 @@ class BoundedTransfers:
         """Pass on."""
         return self.store.create(key, expected_bytes=expected_bytes)
 
-    def open(self, key: str, *, start: int = 0) -> AbstractContextManager[ObjectReader]:
-        """Pass on."""
-        return self.store.open(key, start=start)
+    @contextlib.contextmanager
+    def open(self, key: str, *, start: int = 0) -> Iterator[ObjectReader]:
+        """Read while there is time to encode."""
+        with self._until(self.budget.encode_by):
+            opened = self.store.open(key, start=start)
+        with opened as reader:
+            yield _BoundedReader(reader, partial(self._until, self.budget.encode_by))
 
     def delete(self, key: str) -> None:
         """Pass on."""
@@ -138,3 +174,16 @@ class BoundedTransfers:
 
     def _until(self, end: float) -> AbstractContextManager[None]:
         return self.within(end - time.monotonic(), self.budget.why)
+
+
+class _BoundedReader:
+    def __init__(
+        self, reader: ObjectReader, until: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self.size = reader.size
+        self._reader = reader
+        self._until = until
+
+    def read(self, count: int = -1, /) -> bytes:
+        with self._until():
+            return self._reader.read(count)

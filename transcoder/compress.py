@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from core import limits
-from core.errors import BadOutput, EncodeFailed, UnreadableMedia
+from core.acceptance import accept, remarks
+from core.errors import BadOutput, DamagedSource, EncodeFailed, UnreadableMedia
 from core.job import MediaSummary
-from core.media import Container, MediaInfo, accept, sniff
+from core.making import Making
+from core.media import Container, MediaInfo
 from core.plan import Copy, Plan, plans
 from core.ports import Progress
 from core.presets import Preset
-from core.verdict import Evidence, verdict
+from core.smart import Choice
+from core.sniffing import ACCEPTED, sniff
+from core.verdict import Evidence, shortfall, verdict
+from transcoder.command import command
 from transcoder.encoder import Encoder, EncoderProgress
+from transcoder.loudness import Meter as LoudnessMeter
 from transcoder.probe import Probe
 from transcoder.runner import Outgrown
+from transcoder.sampling import Sampler
 
 _PROBED: Final = 2.0
+_SAMPLED: Final = 15.0
 _ENCODED: Final = 97.0
 _DONE: Final = 100.0
 """Percent of the work behind us after each part."""
+_VERSION: Final = re.compile(r"ffmpeg version (\S{1,60})")
+_ASK_S: Final = 30.0
+"""Seconds for FFmpeg to tell its version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +51,11 @@ class Toolbox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compressed:
-    """A verified result. `action` is `encoded` or `remuxed`, `work_s` the seconds it took."""
+    """A verified result. `action` is `encoded` or `remuxed`, `work_s` the seconds it took.
+
+    `choice` says what samples of the recording led to, where the preset asked for any, `making`
+    what the receipt tells of programs and arguments.
+    """
 
     path: Path
     size: int
@@ -47,6 +65,18 @@ class Compressed:
     action: str
     warnings: tuple[str, ...]
     work_s: float
+    choice: Choice | None = None
+    making: Making | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What was found out before anything is made. `preset` is the one that samples led to."""
+
+    info: MediaInfo
+    preset: Preset
+    warnings: tuple[str, ...]
+    choice: Choice | None
 
 
 def compress(
@@ -66,21 +96,43 @@ def compress(
     pass, and Interrupted within 2 s after `stop()` has become true.
     """
     began = time.monotonic()
-    workshop = _workshop(folder, toolbox, began + budget_s, progress, stop)
+    workshop = workshop_in(folder, toolbox, began + budget_s, progress, stop)
+    found = survey(workshop, source, preset)
+    made = first_that_fits(workshop, source.name, found)
+    return finished(workshop, found, made, began=began)
+
+
+def survey(workshop: Workshop, source: Path, preset: Preset) -> Survey:
+    """Measure the recording and choose how it is made; raises what `compress` raises."""
     info = workshop.probe(source.name, _container(source))
-    accept(info)
+    accept(info, salvage=preset.salvage)
+    told = remarks(info)
+    if preset.loudness_lufs is not None:
+        info = workshop.loudness(info, source.name)
     workshop.meter.reach(_PROBED)
-    made = _first_that_fits(workshop, source.name, info, preset)
+    choice = workshop.sampler(source.name, info, preset, report=workshop.meter.sampled)
+    return Survey(
+        info=info,
+        preset=choice.preset,
+        warnings=(*told, *choice.warnings),
+        choice=choice if preset.target else None,
+    )
+
+
+def finished(workshop: Workshop, found: Survey, made: Made, *, began: float) -> Compressed:
+    """Return the result of what was made; `began` is on the monotonic clock."""
     workshop.meter.reach(_DONE)
     return Compressed(
         path=made.path,
         size=made.info.size,
         sha256=_digest(made.path),
-        source_media=info.summary(),
+        source_media=found.info.summary(),
         media=made.info.summary(),
         action=made.plan.action,
-        warnings=made.warnings,
+        warnings=(*found.warnings, *made.warnings),
         work_s=time.monotonic() - began,
+        choice=found.choice,
+        making=_making(workshop, found, made),
     )
 
 
@@ -90,41 +142,73 @@ class _Meter:
 
     progress: Progress
     percent: float = field(default=0.0)
+    before: float = field(default=_PROBED)
 
     def reach(self, percent: float) -> None:
         self.percent = max(self.percent, percent)
         self.progress.report(self.percent)
 
+    def sampled(self, share: float) -> None:
+        self.reach(_PROBED + (_SAMPLED - _PROBED) * share)
+        self.before = self.percent
+
     def encoded(self, share: float) -> None:
-        self.reach(_PROBED + (_ENCODED - _PROBED) * share)
+        self.reach(self.before + (_ENCODED - self.before) * share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Workshop:
+class Workshop:
+    """The programs at work in one private folder."""
+
     folder: Path
+    toolbox: Toolbox
+    deadline: float
+    stop: Callable[[], bool]
     probe: Probe
+    loudness: LoudnessMeter
+    sampler: Sampler
     encoder: Encoder
     meter: _Meter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Made:
+class Made:
+    """An output that has passed its verdict."""
+
     path: Path
     plan: Plan
     info: MediaInfo
     warnings: tuple[str, ...]
 
 
-def _workshop(
+def workshop_in(
     folder: Path,
     toolbox: Toolbox,
     deadline: float,
     progress: Progress,
     stop: Callable[[], bool],
-) -> _Workshop:
-    return _Workshop(
+) -> Workshop:
+    """Return the programs for `folder`; `deadline` is on the monotonic clock."""
+    return Workshop(
         folder=folder,
+        toolbox=toolbox,
+        deadline=deadline,
+        stop=stop,
         probe=Probe(python=toolbox.python, folder=folder, deadline=deadline, stop=stop),
+        loudness=LoudnessMeter(
+            ffmpeg=toolbox.ffmpeg,
+            python=toolbox.python,
+            folder=folder,
+            deadline=deadline,
+            stop=stop,
+        ),
+        sampler=Sampler(
+            ffmpeg=toolbox.ffmpeg,
+            python=toolbox.python,
+            folder=folder,
+            deadline=deadline,
+            stop=stop,
+        ),
         encoder=Encoder(
             ffmpeg=toolbox.ffmpeg,
             python=toolbox.python,
@@ -140,16 +224,18 @@ def _container(source: Path) -> Container:
     with source.open("rb") as file:
         container = sniff(file.read(limits.SNIFF_BYTES))
     if container is None:
-        raise UnreadableMedia("the file is no MP4, MOV, Matroska, WebM or AVI, whatever its name")
+        raise UnreadableMedia(f"whatever its name, the file is not what is taken: {ACCEPTED}")
     return container
 
 
-def _first_that_fits(workshop: _Workshop, source: str, info: MediaInfo, preset: Preset) -> _Made:
-    """Follow the plans until one gives an output that is no larger than its source."""
-    for number, plan in enumerate(plans(info, preset)):
+def first_that_fits(workshop: Workshop, source: str, found: Survey, *, attempt: int = 0) -> Made:
+    """Follow the plans from `attempt` on, until an output is no larger than its source."""
+    for number, plan in enumerate(plans(found.info, found.preset)):
+        if number < attempt:
+            continue
         path = workshop.folder / f"output-{number}.mp4"
         try:
-            return _make(workshop, source, path, info, plan)
+            return _make(workshop, source, path, found.info, plan)
         except Outgrown:
             path.unlink(missing_ok=True)
         except (BadOutput, EncodeFailed):
@@ -159,17 +245,56 @@ def _first_that_fits(workshop: _Workshop, source: str, info: MediaInfo, preset: 
     raise BadOutput("every output would be larger than the source; keep the source as it is")
 
 
-def _make(workshop: _Workshop, source: str, path: Path, info: MediaInfo, plan: Plan) -> _Made:
+def _make(workshop: Workshop, source: str, path: Path, info: MediaInfo, plan: Plan) -> Made:
     heard = EncoderProgress(duration_s=info.duration_s, report=workshop.meter.encoded)
     warnings = workshop.encoder(plan, source, path.name, progress=heard)
     workshop.meter.reach(_ENCODED)
+    return examined(workshop, path, info, plan, frames=heard.frames, warnings=warnings)
+
+
+def examined(
+    workshop: Workshop,
+    path: Path,
+    info: MediaInfo,
+    plan: Plan,
+    *,
+    frames: int | None,
+    warnings: tuple[str, ...],
+) -> Made:
+    """Return the output if it is what the plan promised; raises BadOutput or DamagedSource."""
     made = workshop.probe(path.name, Container.MP4)
-    defects = verdict(Evidence(plan=plan, source=info, output=made, frames=heard.frames))
-    if defects:
-        raise BadOutput(f"the output is not what was planned: {'; '.join(defects)}")
+    evidence = Evidence(plan=plan, source=info, output=made, frames=frames, damaged=bool(warnings))
+    if defects := verdict(evidence):
+        error = DamagedSource if evidence.damaged else BadOutput
+        raise error(f"the output is not what was planned: {'; '.join(defects)}")
+    if evidence.damaged:
+        warnings += shortfall(evidence)
     if isinstance(plan.video, Copy):
+        heard = EncoderProgress(duration_s=info.duration_s, report=workshop.meter.encoded)
         warnings += workshop.encoder.check(path.name, progress=heard)
-    return _Made(path=path, plan=plan, info=made, warnings=warnings)
+    return Made(path=path, plan=plan, info=made, warnings=warnings)
+
+
+def _making(workshop: Workshop, found: Survey, made: Made) -> Making:
+    """Return what the receipt tells; the step adds what it has cost."""
+    argv = command(workshop.toolbox.ffmpeg, made.plan, "source", made.path.name)
+    return Making(
+        preset=found.preset.name,
+        ffmpeg=_version(workshop.toolbox.ffmpeg),
+        arguments=tuple(argv[1:]),
+        cpu_s=0.0,
+        price_per_cpu_s=0.0,
+    )
+
+
+@cache
+def _version(ffmpeg: Path) -> str:
+    """Return the first words that the program says of itself."""
+    told = subprocess.run(
+        [ffmpeg, "-version"], env={}, text=True, capture_output=True, check=False, timeout=_ASK_S
+    )
+    match = _VERSION.match(told.stdout)
+    return match[1] if match else "unknown"
 
 
 def _digest(path: Path) -> str:

@@ -10,13 +10,14 @@ from functools import partial
 
 from core import limits
 from core.messages import Message, Topic
-from core.presets import DEFAULT
+from core.presets import BY_NAME
 from infra import clock, ffmpeg, wiring
 from infra.wiring import Wiring
-from transcoder.bounded import BoundedCompress, BoundedTransfers, Budget
-from transcoder.compress import Toolbox, compress
+from transcoder.bounded import BoundedPress, BoundedTransfers, Budget
+from transcoder.compress import Toolbox
 from transcoder.deliver import Deliver
 from transcoder.dispatch import Handler
+from transcoder.pressing import MediaPress
 from transcoder.stopping import StopSignal
 from transcoder.transcode import Transcode
 from transcoder.worker import Worker
@@ -61,14 +62,10 @@ def clear_scratch(parts: Wiring) -> None:
 def _transcode(parts: Wiring, stop: StopSignal) -> Handler:
     return Transcode(
         ledger=parts.ledger,
-        compress=partial(
-            compress,
-            preset=DEFAULT,
-            toolbox=_toolbox(parts),
-            budget_s=parts.settings.job_timeout,
-        ),
+        press=_press(parts, _toolbox(parts), parts.settings.job_timeout),
         scratch=parts.scratch,
         stop=stop,
+        price_per_cpu_s=parts.settings.cpu_second_price,
     )
 
 
@@ -79,15 +76,25 @@ def _transcode_in_time(
     transfers = BoundedTransfers(store=parts.ledger.objects, budget=budget, within=stop.within)
     step = Transcode(
         ledger=replace(parts.ledger, objects=transfers),
-        compress=BoundedCompress(
-            compress=partial(compress, preset=DEFAULT, toolbox=toolbox),
+        press=BoundedPress(
+            press=partial(_press, parts, toolbox),
             budget=budget,
             job_timeout_s=parts.settings.job_timeout,
         ),
         scratch=parts.scratch,
         stop=stop,
+        price_per_cpu_s=parts.settings.cpu_second_price,
     )
     step(message)
+
+
+def _press(parts: Wiring, toolbox: Toolbox, budget_s: float) -> MediaPress:
+    return MediaPress(
+        preset=BY_NAME[parts.settings.preset],
+        toolbox=toolbox,
+        budget_s=budget_s,
+        piece_s=parts.settings.piece_s,
+    )
 
 
 def _toolbox(parts: Wiring) -> Toolbox:

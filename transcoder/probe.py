@@ -22,7 +22,12 @@ from core.media import Container, MediaInfo, Picture, Sound, Stream
 from transcoder.allowed import DEMUXERS, decoders
 from transcoder.runner import Bounds, Collector, Exit, run
 
-_CHILD: Final = Path(__file__).with_name("probe_child.py")
+_ROOT: Final = Path(__file__).resolve().parents[1]
+_CHILD: Final = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from transcoder.probe_child import main; sys.exit(main(sys.argv[2]))"
+)
+"""Isolated from its surroundings, the child must be told where its own parts are."""
 _ANSWER_BYTES_MAX: Final = 256 * limits.KIB
 """Bytes of the child's answer: 64 streams of about 1 KiB each, with room."""
 
@@ -44,7 +49,7 @@ class Probe:
         """
         answer = Collector(most=_ANSWER_BYTES_MAX)
         ended = run(
-            [self.python, "-I", "-B", str(_CHILD), json.dumps(_wish(name, container))],
+            [self.python, "-I", "-B", "-c", _CHILD, str(_ROOT), json.dumps(_wish(name, container))],
             folder=self.folder,
             python=self.python,
             bounds=Bounds(
@@ -120,4 +125,5 @@ def _stream(facts: Mapping[str, Any]) -> Stream:
 
 def _picture(facts: Mapping[str, Any]) -> Picture:
     fractions = {name: Fraction(*facts[name]) for name in ("sar", "time_base")}
-    return Picture(**{**facts, **fractions})
+    sizes = tuple((width, height) for width, height in facts["sizes"])
+    return Picture(**{**facts, **fractions, "sizes": sizes})

@@ -1,13 +1,14 @@
 """Measure one media file and print what was found as JSON. Runs as a program, in the sandbox.
 
-`python -I probe_child.py '{"file": …, "demuxer": …, "decoders": …, "max_streams": …,
-"max_pixels": …}'`. Imports nothing of Lectern: what it knows, it is told. Every packet is read,
-since headers lie; a few frames are decoded, since only they know rotation and interlacing.
+It is told `{"file": …, "demuxer": …, "decoders": …, "max_streams": …, "max_pixels": …}`. Of
+Lectern it imports only its own parts: what it knows, it is told. Every packet is read, since
+headers lie; a few frames are decoded, since only they know rotation and interlacing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import heapq
 import itertools
 import json
 import math
@@ -15,30 +16,27 @@ import statistics
 import struct
 import sys
 from array import array
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import av
 import av.error
+
+from transcoder import layouts, sizes
 
 FRAMES_MAX: Final = 6
 """Frames that are decoded: enough to see whether their fields are interlaced."""
 PACKETS_MAX: Final = 600
 """Packets in which those frames must be found."""
-BOXES_MAX: Final = 100_000
-"""Top-level boxes that are looked at; fragmented recordings have two for each fragment."""
-LARGE_BOXES: Final = frozenset({b"moov", b"mdat", b"moof"})
-"""Boxes in which a cut file breaks off; another name there is no box at all."""
-AVI_HEAD_BYTES: Final = 52
 REASON_CHARS: Final = 200
-BOX_HEADER: Final = 8
 DENSE_SHARE: Final = 0.05
 """The rate of the densest parts is that of the gap which one in twenty is shorter than."""
 VFR_SPREAD: Final = 0.25
 ROUNDING_TICKS: Final = 1
 VFR_SHARE: Final = 0.02
 """The rate varies where more than 2% of the gaps differ from the median by more than a quarter."""
+HOLE_S: Final = 0.1
+"""Seconds by which a packet of sound must be late to leave a hole; less is a clock's jitter."""
 FULL_RANGE: Final = 2
 COVERS: Final = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 
@@ -48,10 +46,9 @@ Facts = dict[str, Any]
 def main(argument: str) -> int:
     """Print the facts, or `{"error": …, "reason": …}`."""
     wish: Facts = json.loads(argument)
-    layout = LAYOUTS.get(wish["demuxer"])
-    facts = layout(Path(wish["file"])) if layout else {}
+    facts = layouts.look(Path(wish["file"]), wish["demuxer"])
     try:
-        facts = _scan(wish) | facts
+        facts |= _scan(wish, facts)
     except (MemoryError, av.error.MemoryError):
         facts |= {"error": "memory", "reason": "it needs more memory than a probe may use"}
     except (av.error.FFmpegError, ValueError, OverflowError) as error:
@@ -69,69 +66,16 @@ def _codec_options(wish: Facts) -> dict[str, str]:
     return {"codec_whitelist": wish["decoders"], "max_pixels": str(wish["max_pixels"])}
 
 
-# --- boxes ------------------------------------------------------------------------------------
-def _boxes(path: Path) -> Facts:
-    """Tell whether the index lies in front, and whether a box runs past the end of the file."""
-    size, at = path.stat().st_size, 0
-    seen: list[bytes] = []
-    with path.open("rb") as file:
-        while at < size and len(seen) < BOXES_MAX:
-            length, kind = _box(file, at, size)
-            seen.append(kind)
-            if length < BOX_HEADER:
-                break
-            at += length
-    index_first = b"moov" in seen and (
-        b"mdat" not in seen or seen.index(b"moov") < seen.index(b"mdat")
-    )
-    return {
-        "index_first": index_first,
-        "cut": at > size and seen[-1] in LARGE_BOXES,
-        "index": b"moov" in seen,
-    }
-
-
-def _box(file: BinaryIO, at: int, size: int) -> tuple[int, bytes]:
-    file.seek(at)
-    head = file.read(2 * BOX_HEADER)
-    length, kind = int.from_bytes(head[:4], "big"), head[4:BOX_HEADER]
-    if length == 1:
-        return int.from_bytes(head[BOX_HEADER:], "big"), kind
-    return (length or size - at), kind
-
-
-def _riff(path: Path) -> Facts:
-    """Tell whether an AVI breaks off, and then how long it says that it is.
-
-    FFmpeg shortens the duration of a cut AVI to what is left. The main header is the first chunk
-    of the file: microseconds a frame at byte 32, frames at byte 48.
-    """
-    size, at = path.stat().st_size, 0
-    with path.open("rb") as file:
-        head = file.read(AVI_HEAD_BYTES)
-        for _ in range(BOXES_MAX):
-            file.seek(at)
-            chunk = file.read(BOX_HEADER)
-            if at >= size or chunk[:4] != b"RIFF":
-                break
-            at += BOX_HEADER + int.from_bytes(chunk[4:], "little")
-    if at <= size or head[24:28] != b"avih" or len(head) < AVI_HEAD_BYTES:
-        return {}
-    frame_us, frames = struct.unpack_from("<I12xI", head, 32)
-    return {"cut": True, "header_duration_s": frame_us * frames / 1_000_000}
-
-
-LAYOUTS: Final[dict[str, Callable[[Path], Facts]]] = {"mov": _boxes, "avi": _riff}
-"""What is known of a container without its demuxer."""
-
-
 # --- packets ----------------------------------------------------------------------------------
 class _Track:
     """One stream's measurements, in its own ticks."""
 
-    def __init__(self, stream: Any, *, iso_media: bool) -> None:
+    def __init__(self, stream: Any, wish: Facts, *, announces: bool) -> None:
         self.stream = stream
-        self.iso_media = iso_media
+        self.iso_media = wish["demuxer"] == "mov"
+        self.announces = announces
+        self.sizes = sizes.Sizes(stream, _codec_options(wish)) if _shows(stream) else None
+        self.sound = _Sound(stream) if stream.type == "audio" else None
         self.times = array("q")
         self.start: int | None = None
         self.end: int | None = None
@@ -156,8 +100,12 @@ class _Track:
         duration = packet.duration or 0
         end = time + duration - dropped
         self.end = end if self.end is None else max(self.end, end)
+        if self.sound:
+            self.sound.add(time, duration)
         if self.stream.type == "video":
             self._shown(time, duration)
+        if self.sizes and packet.is_keyframe:
+            self.sizes.add(packet, time)
 
     def _shown(self, time: int, duration: int) -> None:
         if not self.times or time > self.last[0]:
@@ -175,23 +123,37 @@ class _Track:
         return round(skipped * tick), round(dropped * tick)
 
 
-def _scan(wish: Facts) -> Facts:
+def _scan(wish: Facts, layout: Facts) -> Facts:
+    """Return what the packets tell; what is left out of `layout` or known better comes from it."""
     looks = _look(wish)
+    announces = not layout.get("fragmented", False)
     with _open(wish) as container:
-        tracks = [_Track(s, iso_media=wish["demuxer"] == "mov") for s in container.streams]
-        clean = True
+        tracks = [_Track(s, wish, announces=announces) for s in container.streams]
+        clean, last = True, (0, 0)
         try:
             for packet in container.demux():
                 if packet.size:
                     tracks[packet.stream_index].add(packet)
+                    last = (packet.pos or 0, packet.size)
         except av.error.FFmpegError:
             clean = False
         duration = container.duration
-        return {
+        pictures = iter(layout.get("pictures", []))
+        facts = {
             "header_duration_s": duration / av.time_base if duration else None,
             "clean": clean,
-            "streams": [_stream(track, looks.get(track.stream.index, [])) for track in tracks],
+            "streams": [
+                _stream(
+                    track,
+                    looks.get(track.stream.index, []),
+                    next(pictures, {}) if track.sizes else {},
+                )
+                for track in tracks
+            ],
         }
+    if wish["demuxer"] == "matroska" and last[0]:
+        facts["cut"] = layout.get("cut") or layouts.breaks_off(Path(wish["file"]), *last)
+    return facts | {name: layout[name] for name in ("header_duration_s",) if name in layout}
 
 
 def _open(wish: Facts) -> Any:
@@ -204,7 +166,36 @@ def _open(wish: Facts) -> Any:
     return av.open(f"file:{wish['file']}", format=wish["demuxer"], options=options)
 
 
-def _stream(track: _Track, frames: list[Any]) -> Facts:
+class _Sound:
+    """How well a stream's packets of sound join, by their times.
+
+    AAC tells how many samples a packet holds; elsewhere the packet's own duration must do, which
+    is rounded: what it is wrong about is not added up.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        context = stream.codec_context
+        exact = context is not None and context.name in {"aac", "aac_fixed"}
+        rate = context.sample_rate if context is not None else 0
+        self.base = float(stream.time_base or 0)
+        self.step = context.frame_size / rate / self.base if exact and rate and self.base else None
+        self.due: float | None = None
+        self.slip = 0.0
+        self.hole = 0.0
+
+    def add(self, time: int, duration: int) -> None:
+        """Take the next packet's time and duration, in ticks."""
+        if self.due is not None:
+            late = time - self.due
+            self.slip = max(self.slip, abs(late))
+            if late * self.base > HOLE_S:
+                self.hole += late
+            if self.step is None or abs(late) * self.base > HOLE_S:
+                self.due = None
+        self.due = (time if self.due is None else self.due) + (self.step or duration)
+
+
+def _stream(track: _Track, frames: list[Any], layout: Facts) -> Facts:
     stream, context = track.stream, track.stream.codec_context
     base = float(stream.time_base or 0)
     gaps = _gaps(track.times)
@@ -220,9 +211,11 @@ def _stream(track: _Track, frames: list[Any]) -> Facts:
         "end_s": end * base,
         "packets": track.packets,
         "size": track.size,
-        "announced_s": stream.duration * base if stream.duration else None,
-        "picture": _picture(frames, track, gaps) if frames else None,
+        "announced_s": stream.duration * base if stream.duration and track.announces else None,
+        "picture": _picture(frames, track, gaps, layout) if frames else None,
         "sound": _sound(context) if stream.type == "audio" else None,
+        "slip_s": track.sound.slip * base if track.sound else 0.0,
+        "hole_s": track.sound.hole * base if track.sound else 0.0,
     }
 
 
@@ -296,15 +289,22 @@ def _shows(stream: Any) -> bool:
     return stream.type == "video" and not stream.disposition & COVERS
 
 
-def _picture(frames: list[Any], track: _Track, gaps: list[int]) -> Facts:
+def _picture(frames: list[Any], track: _Track, gaps: list[int], layout: Facts) -> Facts:
     frame, stream, base = frames[0], track.stream, float(track.stream.time_base)
     rotation, mirrored = _orientation(frame)
     median = statistics.median(gaps) if gaps else round(1 / base)
     densest = gaps[int(len(gaps) * DENSE_SHARE)] if gaps else median
     sar, ticks = stream.sample_aspect_ratio, stream.time_base
+    end = track.times[-1] if track.times else 0
+    shown = track.sizes.shown((frame.width, frame.height), end) if track.sizes else ()
+    left, top, right, bottom = crop = _crop(layout, frame)
+    width, height = shown[0] if shown else (frame.width, frame.height)
     return {
-        "width": frame.width,
-        "height": frame.height,
+        "width": width - left - right,
+        "height": height - top - bottom,
+        "cropped": any(crop),
+        "sizes": shown,
+        "dolby_vision": layout.get("dolby_vision"),
         "sar": [sar.numerator, sar.denominator] if sar else [1, 1],
         "rotation": rotation,
         "mirrored": mirrored,
@@ -318,8 +318,23 @@ def _picture(frames: list[Any], track: _Track, gaps: list[int]) -> Facts:
         "fps": len(gaps) / (sum(gaps) * base) if gaps else 1.0,
         "peak_fps": 1 / (densest * base),
         "vfr": _varies(gaps, median),
+        "last_stills_s": _last_stills(track.times) * base,
         "time_base": [ticks.numerator, ticks.denominator],
     }
+
+
+def _crop(layout: Facts, frame: Any) -> tuple[int, ...]:
+    """Return the edges that the container cuts off, or none where that makes no sense."""
+    crop = tuple(layout.get("crop") or (0, 0, 0, 0))
+    left, top, right, bottom = crop
+    sane = min(crop) >= 0 and left + right < frame.width and top + bottom < frame.height
+    return crop if sane else (0, 0, 0, 0)
+
+
+def _last_stills(times: array[int]) -> int:
+    """Return the ticks from the third last frame to the last, in the order of showing."""
+    last = heapq.nlargest(3, times)
+    return last[0] - last[-1] if last else 0
 
 
 def _varies(gaps: list[int], median: float) -> bool:

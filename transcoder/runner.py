@@ -71,6 +71,24 @@ class Listener(Protocol):
         ...
 
 
+class Desk(Protocol):
+    """Answers what the program asks over a socket; `inherited` is the program's end."""
+
+    inherited: int
+
+    def fileno(self) -> int:
+        """Return the end that questions come from."""
+        ...
+
+    def started(self) -> None:
+        """Take note that the program has its end."""
+        ...
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of questions, and answer."""
+        ...
+
+
 @dataclass(slots=True)
 class Collector:
     """Keeps the first `most` bytes of an output."""
@@ -110,17 +128,25 @@ def run(
     bounds: Bounds,
     listener: Listener,
     stop: Callable[[], bool],
+    desk: Desk | None = None,
 ) -> Exit:
     """Run `argv` in the sandbox with `folder` as its working directory, until it ends.
+
+    With a `desk` it may ask for bytes; while one is fetched, `stop()` is not looked at.
 
     Whatever happens, neither it nor what it started is left when this returns. Raises Interrupted
     within 2 s after `stop()` is true, EncoderStalled, StepTimedOut, EncoderKilled for a signal
     from outside, EncodeFailed for a crash, MediaTooComplex for too much CPU time, Outgrown.
     """
     tail = _Tail()
-    with _started(argv, folder, python, bounds) as child, selectors.DefaultSelector() as selector:
+    with (
+        _started(argv, folder, python, bounds, desk) as child,
+        selectors.DefaultSelector() as selector,
+    ):
         watch = _Watch(bounds=bounds, listener=listener, stop=stop)
         _register(selector, child, {"stdout": listener.feed, "stderr": tail.feed})
+        if desk:
+            selector.register(desk, selectors.EVENT_READ, desk.feed)
         while child.poll() is None:
             if selector.get_map():
                 _read(selector, _POLL_S)  # returns at once when the program closes its pipes
@@ -162,7 +188,7 @@ class _Watch:
 
 @contextlib.contextmanager
 def _started(
-    argv: list[str], folder: Path, python: str, bounds: Bounds
+    argv: list[str], folder: Path, python: str, bounds: Bounds, desk: Desk | None
 ) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(
         [python, "-I", "-S", str(_SANDBOX), *_confinement(bounds), "--", *argv],
@@ -172,8 +198,11 @@ def _started(
         cwd=folder,
         env={},
         start_new_session=True,
+        pass_fds=(desk.inherited,) if desk else (),
     ) as child:
         try:
+            if desk:
+                desk.started()
             yield child
         finally:
             if child.returncode is None:

@@ -33,8 +33,9 @@ from typing import Final
 
 NICENESS: Final = 5
 """The service answers before its encoders compute."""
-ENVIRONMENT: Final = {"LC_ALL": "C", "MALLOC_ARENA_MAX": "4"}
-"""All that the program gets. Few arenas: else many cores use up the address space (glibc)."""
+ENVIRONMENT: Final = {"LC_ALL": "C", "MALLOC_ARENA_MAX": "4", "SVT_LOG": "1"}
+"""All that the program gets. Few arenas: else many cores use up the address space (glibc). The AV1
+encoder writes of errors only, else its greetings count as messages about the file."""
 CANNOT_START: Final = 126
 """Exit status when the program could not be started, as shells have it."""
 _PR_SET_PDEATHSIG: Final = 1

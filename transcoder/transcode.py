@@ -1,14 +1,18 @@
-"""The transcode step: source in, verified rendition out, all under one lease."""
+"""The transcode step: source in, verified rendition out, all under one lease.
+
+A long recording takes it twice. The first time it is cut into pieces, which are steps of their
+own (`piece_step`); the second time the pieces are joined.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
+from core.assignment import Assignment
+from core.board import Board
 from core.errors import (
     Interrupted,
     LeaseLost,
@@ -17,41 +21,49 @@ from core.errors import (
     PassingFailure,
     Unavailable,
 )
-from core.events import Encoded, Released
-from core.job import Job, Rendition, output_key, scratch_name
+from core.events import Encoded, PiecesCut, Released
+from core.job import Job, Rendition, cut_key, output_key, piece_key, scratch_name
 from core.ledger import Ledger
 from core.messages import Message
 from core.ports import Progress
 from core.retries import after_failure
 from transcoder.compress import Compressed
 from transcoder.heartbeat import Heartbeat
+from transcoder.piece_step import PieceStep, children_s, read_assignment
+from transcoder.press import Press
+from transcoder.scratch import private_folder
 
-
-class Compress(Protocol):
-    """Makes a source small inside its folder; errors are those of `compress.compress`."""
-
-    def __call__(
-        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
-    ) -> Compressed:
-        """Return the verified result."""
-        ...
+_ASSIGNMENT = "assignment"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcode:
-    """Handles `Topic.TRANSCODE`. `scratch` is a folder for the private folders of its jobs."""
+    """Handles `Topic.TRANSCODE`. `scratch` is a folder for the private folders of its jobs.
+
+    `price_per_cpu_s` is what a CPU second costs, for receipts.
+    """
 
     ledger: Ledger
-    compress: Compress
+    press: Press
     scratch: Path
     stop: Callable[[], bool]
+    price_per_cpu_s: float = 0.0
 
     def __call__(self, message: Message) -> None:
         """Do the step that `message` asks for; raises what `dispatch` knows to dispose of."""
+        if message.piece is None:
+            self._step(message)
+        else:
+            PieceStep(ledger=self.ledger, press=self.press, scratch=self.scratch, stop=self.stop)(
+                message
+            )
+
+    def _step(self, message: Message) -> None:
         job = self.ledger.claim(message)
-        with _private_folder(self.scratch, job) as folder, Heartbeat(self.ledger, job) as beat:
+        name = scratch_name(job.run, job.fence)
+        with private_folder(self.scratch, name) as folder, Heartbeat(self.ledger, job) as beat:
             try:
-                result = self._make(job, folder, beat)
+                result = self._work(job, folder, beat)
             except Interrupted:
                 if beat.lost:
                     raise LeaseLost(f"fence {job.fence} was overtaken") from None
@@ -62,27 +74,84 @@ class Transcode:
                 return
             self._commit(job, result)
 
-    def _make(self, job: Job, folder: Path, beat: Heartbeat) -> Encoded:
-        source = folder / "source"
-        self.ledger.objects.fetch(job.source.key, source)
-        made = self.compress(source, folder, progress=beat, stop=lambda: self.stop() or beat.lost)
+    def _work(self, job: Job, folder: Path, beat: Heartbeat) -> Encoded | PiecesCut:
+        before_s = children_s()
+        made = self._made(job, folder, beat)
         if beat.lost:
             raise Interrupted("the lease was lost")
-        key = output_key(job.run, job.fence)
-        self.ledger.objects.upload(key, made.path)
-        return Encoded(
+        cpu_s = children_s() - before_s
+        if isinstance(made, Assignment):
+            return self._cut(job, made, folder, cpu_s)
+        return self._encoded(job, made, cpu_s)
+
+    def _made(self, job: Job, folder: Path, beat: Heartbeat) -> Compressed | Assignment:
+        def stop() -> bool:
+            return self.stop() or beat.lost
+
+        def fetch() -> Path:
+            source = folder / "source"
+            if not source.exists():
+                self.ledger.objects.fetch(job.source.key, source)
+            return source
+
+        if job.board is None:
+            return self.press.begin(fetch(), folder, progress=beat, stop=stop)
+        if job.board.whole_because is not None:
+            return self.press.whole(fetch(), folder, progress=beat, stop=stop)
+        assignment = read_assignment(self.ledger.objects, job.board.plan_key)
+        pieces = self._fetch_pieces(job.board, folder)
+        progress = _From(percent=job.board.progress, progress=beat)
+        return self.press.join(assignment, pieces, fetch, folder, progress=progress, stop=stop)
+
+    def _fetch_pieces(self, board: Board, folder: Path) -> list[Path]:
+        paths = [folder / f"made-{number}" for number in range(board.pieces)]
+        for number, path in enumerate(paths):
+            self.ledger.objects.fetch(piece_key(board.plan_key, number), path)
+        return paths
+
+    def _cut(self, job: Job, assignment: Assignment, folder: Path, cpu_s: float) -> PiecesCut:
+        path, key = folder / _ASSIGNMENT, cut_key(job.run, job.fence)
+        path.write_bytes(assignment.to_bytes())
+        self.ledger.objects.upload(key, path)
+        return PiecesCut(
             fence=job.fence,
-            source_media=made.source_media,
-            output=_rendition(key, made),
-            warnings=made.warnings,
+            plan_key=key,
+            pieces=len(assignment.pieces.pieces),
+            source_media=assignment.source.summary(),
+            cpu_s=cpu_s,
+            warnings=assignment.warnings,
         )
 
-    def _commit(self, job: Job, result: Encoded) -> None:
+    def _encoded(self, job: Job, made: Compressed, cpu_s: float) -> Encoded:
+        key = output_key(job.run, job.fence)
+        self.ledger.objects.upload(key, made.path)
+        spent_s = (job.board.cpu_s if job.board else 0.0) + cpu_s
+        making = made.making and replace(
+            made.making, cpu_s=spent_s, price_per_cpu_s=self.price_per_cpu_s
+        )
+        output = Rendition(
+            key=key,
+            size=made.size,
+            sha256=made.sha256,
+            media=made.media,
+            action=made.action,
+            work_s=made.work_s + (job.board.work_s if job.board else 0.0),
+            making=making,
+        )
+        warnings = tuple(dict.fromkeys((*(job.warnings if job.board else ()), *made.warnings)))
+        return Encoded(
+            fence=job.fence, source_media=made.source_media, output=output, warnings=warnings
+        )
+
+    def _commit(self, job: Job, result: Encoded | PiecesCut) -> None:
         try:
             self.ledger.apply(job.job_id, result)
         except LeaseLost:
-            self._withdraw(job, result.output.key)
+            if isinstance(result, Encoded):
+                self._withdraw(job, result.output.key)
             raise
+        if isinstance(result, Encoded) and job.board is not None:
+            self._discard_pieces(job.board)
 
     def _withdraw(self, job: Job, key: str) -> None:
         """Delete an output that was not recorded; a lost answer may hide that it was."""
@@ -90,24 +159,19 @@ class Transcode:
         if now is None or now.output is None or now.output.key != key:
             self.ledger.objects.delete(key)
 
-
-def _rendition(key: str, made: Compressed) -> Rendition:
-    return Rendition(
-        key=key,
-        size=made.size,
-        sha256=made.sha256,
-        media=made.media,
-        action=made.action,
-        work_s=made.work_s,
-    )
+    def _discard_pieces(self, board: Board) -> None:
+        """Delete what the output no longer needs; what is left goes with the run's objects."""
+        with contextlib.suppress(Unavailable):
+            for number in range(board.pieces):
+                self.ledger.objects.delete(piece_key(board.plan_key, number))
 
 
-@contextlib.contextmanager
-def _private_folder(scratch: Path, job: Job) -> Iterator[Path]:
-    """Give the job a folder of its own that nobody else can read, and remove it at the end."""
-    folder = scratch / scratch_name(job.run, job.fence)
-    folder.mkdir(parents=True, mode=0o700)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _From:
+    """Progress of a step that begins at `percent` of the whole."""
+
+    percent: int
+    progress: Progress
+
+    def report(self, percent: float) -> None:
+        self.progress.report(self.percent + percent * (100 - self.percent) / 100)

@@ -14,9 +14,9 @@ from core.errors import EncoderKilled
 from core.job import State, output_key, source_key
 from core.messages import Message, Topic
 from functions.sweep import wake_jobs
+from tests.fake_press import RESULT, FakePress, raising
 from tests.fakes import FakeCourier, World, a_world, an_upload, put
 from tests.http.test_push import Push, a_push, envelope
-from tests.unit.test_steps import RESULT, FakeCompress, raising
 from transcoder.deliver import Deliver
 from transcoder.dispatch import Handler
 from transcoder.transcode import Transcode
@@ -28,7 +28,7 @@ class Service:
 
     world: World
     push: Push
-    compress: FakeCompress
+    press: FakePress
     courier: FakeCourier
     stop: list[bool] = field(default_factory=list)
 
@@ -56,12 +56,12 @@ class Service:
 @pytest.fixture
 def service(tmp_path: Path) -> Service:
     """A service with one uploaded recording."""
-    world, compress, courier, stop = a_world(), FakeCompress(), FakeCourier(), list[bool]()
+    world, press, courier, stop = a_world(), FakePress(), FakeCourier(), list[bool]()
     put(world.objects, source_key("run-1"), b"a recording")
     world.ledger.receive(an_upload("video-1", run="run-1"))
     handlers: dict[Topic, Handler] = {
         Topic.TRANSCODE: Transcode(
-            ledger=world.ledger, compress=compress, scratch=tmp_path, stop=lambda: bool(stop)
+            ledger=world.ledger, press=press, scratch=tmp_path, stop=lambda: bool(stop)
         ),
         Topic.DELIVER: Deliver(
             ledger=world.ledger,
@@ -71,7 +71,7 @@ def service(tmp_path: Path) -> Service:
         ),
     }
     push = a_push(world=world, handlers=handlers)
-    return Service(world=world, push=push, compress=compress, courier=courier, stop=stop)
+    return Service(world=world, push=push, press=press, courier=courier, stop=stop)
 
 
 def test_a_recording_is_transcoded_and_delivered_through_the_endpoints(service: Service) -> None:
@@ -87,7 +87,7 @@ def test_a_recording_is_transcoded_and_delivered_through_the_endpoints(service: 
 def test_a_message_that_is_delivered_twice_is_worked_on_once(service: Service) -> None:
     assert service.push_now(Topic.TRANSCODE).status_code == 204
     assert service.push_now(Topic.TRANSCODE).status_code == 204
-    assert len(service.compress.folders) == 1
+    assert len(service.press.folders) == 1
     assert service.push.event("message.void")["reason"] == "stale_message"
 
 
@@ -103,13 +103,13 @@ def test_a_stop_hands_the_step_back_at_once_and_at_no_cost(service: Service) -> 
 
 def test_an_early_message_is_dropped_and_the_sweep_brings_it_back(service: Service) -> None:
     """Its job is never forgotten, and never tried before its time."""
-    service.compress.act = raising(EncoderKilled("killed"))
+    service.press.act = raising(EncoderKilled("killed"))
     service.bring(Topic.TRANSCODE)
-    service.compress.act = None
+    service.press.act = None
     handout = service.world.bus.receive(Topic.TRANSCODE, lease_s=600)
     assert handout is None
     assert service.push_now(Topic.TRANSCODE).status_code == 204
-    assert len(service.compress.folders) == 1
+    assert len(service.press.folders) == 1
     drop_all(service)
     policy = service.world.ledger.policy
     service.world.clock.advance(60 + policy.republish_after_s)

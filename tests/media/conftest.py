@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.presets import DEFAULT
+from core.presets import DEFAULT, Preset
 from infra import ffmpeg
 from transcoder.compress import Compressed, Toolbox, compress
 
@@ -54,7 +54,7 @@ class Media:
         """Return arguments of a tone."""
         return ["-f", "lavfi", "-i", f"sine=f={hertz}:r=48000:d={seconds}"]
 
-    def compress(self, source: Path) -> Compressed:
+    def compress(self, source: Path, preset: Preset = DEFAULT) -> Compressed:
         """Compress a copy of `source` in a folder of its own."""
         self.runs += 1
         folder = self.folder / f"job-{self.runs}"
@@ -64,7 +64,7 @@ class Media:
         return compress(
             folder / "source",
             folder,
-            preset=DEFAULT,
+            preset=preset,
             toolbox=Toolbox(ffmpeg=self.program, python=sys.executable),
             budget_s=BUDGET_S,
             progress=self.heard,

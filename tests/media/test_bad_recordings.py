@@ -107,14 +107,6 @@ def test_a_playlist_behind_a_recordings_first_bytes_leaks_nothing(media: Media) 
     assert left_over(media) == {"source"}
 
 
-def test_sound_with_a_cover_is_no_recording(media: Media) -> None:
-    cover = media.make("cover.png", *media.picture(seconds=1), "-frames:v", "1")
-    words = ["-i", str(cover), *media.tone(), "-map", "1:a", "-map", "0:v", "-c:a", "aac"]
-    marks = ["-c:v", "copy", "-disposition:v:0", "attached_pic", "-f", "mp4"]
-    with pytest.raises(NoVideoStream):
-        media.compress(media.make("source.m4a", *words, *marks))
-
-
 def test_a_cover_beside_the_picture_is_not_shown(media: Media) -> None:
     cover = media.make("cover.png", *media.picture("64x64", seconds=1), "-frames:v", "1")
     words = ["-i", str(cover), *media.picture(), "-map", "0:v", "-map", "1:v", "-c:v:0", "copy"]
@@ -122,16 +114,6 @@ def test_a_cover_beside_the_picture_is_not_shown(media: Media) -> None:
     pixels = ["-pix_fmt:v:1", "yuv420p", "-preset", "ultrafast"]
     result = media.compress(media.make("source.mp4", *words, *marks, *pixels))
     assert (result.media.width, result.media.height) == (320, 240)
-
-
-def test_sound_alone_is_refused(media: Media) -> None:
-    with pytest.raises(NoVideoStream):
-        media.compress(media.make("source.mkv", *media.tone(), "-c:a", "flac"))
-
-
-def test_a_wave_file_is_refused(media: Media) -> None:
-    with pytest.raises(UnreadableMedia):
-        media.compress(media.make("source.wav", *media.tone()))
 
 
 def test_an_empty_file_is_refused(media: Media) -> None:

@@ -79,7 +79,7 @@ def test_hdr_becomes_an_ordinary_picture(name: str, shortened: Shorten, media: M
     assert 50 < sum(luma) / len(luma) < 200
 
 
-@pytest.mark.parametrize("name", ["guitar.wav", "loremipsum_1920x720.png", "ultraHDR.jpg"])
+@pytest.mark.parametrize("name", ["loremipsum_1920x720.png", "ultraHDR.jpg"])
 def test_what_is_no_recording_is_refused(name: str, shared_media: Path, media: Media) -> None:
     with pytest.raises(UnreadableMedia):
         media.compress(shared_media / name)

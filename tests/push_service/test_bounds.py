@@ -15,9 +15,10 @@ from core import limits
 from core.errors import Interrupted, StepTimedOut
 from core.messages import Topic
 from infra.webhook import WebhookCourier
-from tests.fakes import FakeClock, MemoryObjectStore
+from tests.fake_press import FakePress
+from tests.fakes import FakeClock, MemoryObjectStore, RecordingProgress
 from tests.push_service.scene import Scene
-from transcoder.bounded import BoundedCompress, BoundedTransfers, Budget
+from transcoder.bounded import BoundedPress, BoundedTransfers, Budget
 from transcoder.deliver import Deliver
 from transcoder.main import pushed_handler_for
 from transcoder.stopping import StopSignal
@@ -80,15 +81,22 @@ def test_an_alarm_that_comes_late_hits_nobody_else() -> None:
 def test_the_time_that_fetching_took_is_taken_off_the_encode(tmp_path: Path) -> None:
     given: list[float] = []
 
-    def compress(*_: Any, budget_s: float, **__: Any) -> Any:
+    class Late(FakePress):
+        def begin(self, *_: Any, **__: Any) -> Any:
+            raise StepTimedOut("JOB_TIMEOUT bounds an encode")
+
+    def press(budget_s: float) -> FakePress:
         given.append(budget_s)
-        raise StepTimedOut("JOB_TIMEOUT bounds an encode")
+        return Late()
+
+    def stop() -> bool:
+        return False
 
     budget = Budget(step_s=540, encode_by=time.monotonic() + 100, end=time.monotonic() + 190)
     for timeout_s, words in ((3600.0, "540 s that a pushed message"), (30.0, "JOB_TIMEOUT")):
-        bounded = BoundedCompress(compress=compress, budget=budget, job_timeout_s=timeout_s)
+        bounded = BoundedPress(press=press, budget=budget, job_timeout_s=timeout_s)
         with pytest.raises(StepTimedOut, match=words):
-            bounded(tmp_path, tmp_path, progress=None, stop=lambda: False)  # type: ignore[arg-type] # not asked
+            bounded.begin(tmp_path, tmp_path, progress=RecordingProgress(), stop=stop)
     assert given == [pytest.approx(100, abs=5), 30.0]
 
 

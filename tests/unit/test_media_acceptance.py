@@ -8,7 +8,8 @@ import pytest
 
 from core import limits
 from core.errors import DamagedSource, MediaTooComplex, NoVideoStream, UnreadableMedia
-from core.media import MediaInfo, Stream, accept
+from core.acceptance import accept, remarks
+from core.media import MediaInfo, Stream
 from tests.unit.media_facts import audio, recording, video
 
 
@@ -20,14 +21,74 @@ def test_a_recording_without_sound_is_accepted() -> None:
     accept(recording(video()))
 
 
-def test_sound_alone_is_refused() -> None:
-    with pytest.raises(NoVideoStream):
-        accept(recording(audio()))
+def test_sound_alone_is_accepted() -> None:
+    accept(recording(audio()))
 
 
 def test_cover_art_is_no_picture() -> None:
-    with pytest.raises(NoVideoStream):
-        accept(recording(audio(), video(index=1, attached_pic=True)))
+    with_cover = recording(audio(), video(index=1, attached_pic=True))
+    accept(with_cover)
+    assert with_cover.video is None
+
+
+def test_neither_picture_nor_sound_is_refused() -> None:
+    with pytest.raises(NoVideoStream, match="neither"):
+        accept(recording(video(index=1, attached_pic=True)))
+
+
+def test_dolby_visions_own_colours_are_refused_with_the_way_out() -> None:
+    accept(recording(video(dolby_vision=8)))
+    with pytest.raises(UnreadableMedia, match="export it as HDR10"):
+        accept(recording(video(dolby_vision=5)))
+
+
+def test_a_whole_recording_needs_no_remark() -> None:
+    assert remarks(recording()) == ()
+
+
+def test_a_cut_recording_can_be_salvaged_but_not_silently() -> None:
+    cut = recording(video(end_s=11.9), audio(end_s=11.8), cut=True)
+    accept(cut, salvage=True)
+    assert remarks(cut) == ("the file announces 20.0 s and holds 11.9 s: 8.1 s are missing",)
+
+
+def test_less_than_half_is_not_worth_salvaging() -> None:
+    with pytest.raises(DamagedSource):
+        accept(recording(video(end_s=9.9), audio(end_s=9.9)), salvage=True)
+
+
+def test_a_file_that_breaks_off_without_having_announced_its_end_is_taken_with_a_remark() -> None:
+    live = recording(video(announced_s=None), header_duration_s=None, cut=True)
+    accept(live)
+    assert remarks(live) == (
+        "the file breaks off after 20.0 s: what may have come after is missing",
+    )
+
+
+def test_what_a_header_is_a_little_wrong_about_is_told() -> None:
+    (remark,) = remarks(recording(video(end_s=18.5), audio(end_s=18.5), header_duration_s=20.0))
+    assert "1.5 s are missing" in remark
+
+
+def test_tracks_that_are_left_out_are_told() -> None:
+    first, second = audio(default=False), audio(index=2, default=True)
+    assert remarks(recording(video(), audio(), audio(index=2, default=False))) == (
+        "the file has 2 sound tracks: only the first is kept",
+    )
+    assert remarks(recording(video(), first, second)) == (
+        "the file has 2 sound tracks: only the one of track 2 is kept",
+    )
+
+
+def test_a_track_that_cannot_be_decoded_is_not_preferred() -> None:
+    info = recording(video(), audio(codec="cook", sound=None), audio(index=2, default=False))
+    assert info.audio == info.streams[2]
+
+
+def test_holes_in_the_sound_are_told() -> None:
+    assert remarks(recording(video(), audio(hole_s=2.04))) == (
+        "the sound has gaps of 2.0 s in all: they are silent",
+    )
 
 
 def test_a_picture_that_cannot_be_decoded_is_refused() -> None:

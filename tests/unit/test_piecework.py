@@ -78,7 +78,7 @@ def take(world: World, number: int) -> Job:
 
 def made(world: World, number: int) -> Job:
     """Report a piece as made."""
-    return world.ledger.apply("video-1", ev.PieceMade(run="run-1", number=number))
+    return world.ledger.apply("video-1", ev.PieceMade(cut=1, number=number))
 
 
 def test_a_cut_frees_the_lease_and_asks_for_every_piece(world: World) -> None:
@@ -116,7 +116,7 @@ def test_the_last_piece_asks_for_the_jobs_own_step(world: World) -> None:
 def test_heartbeats_and_pieces_stay_out_of_the_history(world: World) -> None:
     before = job(world).history
     take(world, 0)
-    world.ledger.apply("video-1", ev.PieceRenewed(run="run-1", number=0, claim=1))
+    world.ledger.apply("video-1", ev.PieceRenewed(cut=1, number=0, claim=1))
     made(world, 0)
     assert job(world).history == before
 
@@ -127,7 +127,7 @@ def test_a_piece_in_hand_is_given_to_nobody_else_until_its_lease_is_over(world: 
         take(world, 0)
     take(world, 1)
     world.clock.advance(world.ledger.policy.piece_lease_s - 1)
-    world.ledger.apply("video-1", ev.PieceRenewed(run="run-1", number=0, claim=1))
+    world.ledger.apply("video-1", ev.PieceRenewed(cut=1, number=0, claim=1))
     world.clock.advance(2)
     with pytest.raises(LeaseHeld):
         take(world, 0)
@@ -139,10 +139,10 @@ def test_a_worker_that_was_overtaken_cannot_speak_for_the_piece(world: World) ->
     world.clock.advance(world.ledger.policy.piece_lease_s)
     take(world, 0)
     late: tuple[Callable[[], ev.Event], ...] = (
-        lambda: ev.PieceRenewed(run="run-1", number=0, claim=1),
-        lambda: ev.PieceReleased(run="run-1", number=0, claim=1),
+        lambda: ev.PieceRenewed(cut=1, number=0, claim=1),
+        lambda: ev.PieceReleased(cut=1, number=0, claim=1),
         lambda: ev.PieceRetried(
-            run="run-1", number=0, claim=1, failure=a_failure("scratch_full"), delay_s=60
+            cut=1, number=0, claim=1, failure=a_failure("scratch_full"), delay_s=60
         ),
     )
     for event in late:
@@ -163,7 +163,7 @@ def test_a_piece_that_two_made_counts_once(world: World) -> None:
 def test_a_piece_that_is_handed_back_costs_no_claim(world: World) -> None:
     clear(world)
     take(world, 1)
-    world.ledger.apply("video-1", ev.PieceReleased(run="run-1", number=1, claim=1))
+    world.ledger.apply("video-1", ev.PieceReleased(cut=1, number=1, claim=1))
     assert published(world) == [1]
     board = take(world, 1).board
     assert board is not None
@@ -173,7 +173,7 @@ def test_a_piece_that_is_handed_back_costs_no_claim(world: World) -> None:
 def test_a_piece_that_failed_in_passing_waits_for_its_time(world: World) -> None:
     take(world, 1)
     failure = a_failure("scratch_full")
-    retried = ev.PieceRetried(run="run-1", number=1, claim=1, failure=failure, delay_s=60)
+    retried = ev.PieceRetried(cut=1, number=1, claim=1, failure=failure, delay_s=60)
     world.ledger.apply("video-1", retried)
     with pytest.raises(NotDue):
         take(world, 1)
@@ -185,7 +185,7 @@ def test_a_piece_that_failed_in_passing_waits_for_its_time(world: World) -> None
 
 
 def test_a_piece_that_cannot_be_made_ends_the_job(world: World) -> None:
-    failed = ev.PieceFailed(run="run-1", number=1, failure=a_failure("encode_failed"))
+    failed = ev.PieceFailed(cut=1, number=1, failure=a_failure("encode_failed"))
     after = world.ledger.apply("video-1", failed)
     assert (after.state, after.failure) == (State.FAILED, a_failure("encode_failed"))
     assert after.history[-1].event == "PieceFailed"
@@ -229,7 +229,7 @@ def test_a_lost_message_for_the_last_step_is_published_again(world: World) -> No
 
 
 def test_pieces_of_an_earlier_run_are_void(world: World) -> None:
-    world.ledger.apply("video-1", ev.PieceFailed(run="run-1", number=0, failure=a_failure()))
+    world.ledger.apply("video-1", ev.PieceFailed(cut=1, number=0, failure=a_failure()))
     world.ledger.receive(an_upload("video-1", run="run-2"))
     world.ledger.apply("video-1", ev.Claimed())
     assert job(world).board is None
@@ -241,9 +241,47 @@ def test_pieces_of_an_earlier_run_are_void(world: World) -> None:
     )
     with pytest.raises(LeaseLost):
         made(world, 0)
+    assert job(world).board is not None
     stale = replace(piece_message(job(world), 0), run="run-1")
     with pytest.raises(StaleMessage):
         world.ledger.claim_piece(stale)
+
+
+def test_pieces_of_an_earlier_cut_are_void(world: World) -> None:
+    """The first way to make the output was too large: the recording was cut once more."""
+    for number in range(PIECES):
+        made(world, number)
+    world.ledger.claim(message_of(job(world)))
+    assert cut(world, fence=2).board is not None
+    with pytest.raises(LeaseLost):
+        made(world, 0)
+    take(world, 0)
+    world.ledger.apply("video-1", ev.PieceMade(cut=2, number=0))
+
+
+def test_a_recording_that_cannot_be_made_in_pieces_is_made_as_a_whole(world: World) -> None:
+    take(world, 0)
+    made(world, 1)
+    clear(world)
+    refused = ev.PiecesRefused(cut=1, reason="a piece has 3 frames, not 4")
+    after = world.ledger.apply("video-1", refused)
+    assert world.ledger.apply("video-1", refused) == after
+    assert published(world) == [None]
+    held = world.ledger.claim(message_of(after))
+    assert held.board is not None
+    assert held.board.whole_because == "a piece has 3 frames, not 4"
+    with pytest.raises(StaleMessage):
+        made(world, 0)
+
+
+def test_costs_and_warnings_of_the_pieces_are_kept(world: World) -> None:
+    for number in range(PIECES):
+        event = ev.PieceMade(cut=1, number=number, cpu_s=2.5, warnings=("damaged in places",))
+        world.ledger.apply("video-1", event)
+    board = job(world).board
+    assert board is not None
+    assert board.cpu_s == 7.5
+    assert job(world).warnings == ("a warning", "damaged in places")
 
 
 @pytest.mark.parametrize("number", [-1, PIECES])

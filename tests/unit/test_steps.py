@@ -19,46 +19,11 @@ from core.errors import (
 from core.events import Claimed, Confirmed, Redelivered, Renewed
 from core.job import Job, Policy, State, output_key, source_key
 from core.messages import Message, Topic
-from core.ports import Progress
-from tests.fakes import FakeCourier, World, a_media_summary, a_world, an_upload, put, sha256_of
-from transcoder.compress import Compressed
+from tests.fake_press import RESULT, FakePress, raising
+from tests.fakes import FakeCourier, World, a_world, an_upload, put, sha256_of
 from transcoder.deliver import Deliver
 from transcoder.dispatch import Again, Done, dispatch
 from transcoder.transcode import Transcode
-
-RESULT = b"a small lecture"
-Act = Callable[[Path], None]
-
-
-class FakeCompress:
-    """Writes a result into the folder, after having done `act` there."""
-
-    def __init__(self, act: Act | None = None) -> None:
-        self.act = act
-        self.folders: list[Path] = []
-
-    def __call__(
-        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
-    ) -> Compressed:
-        """Return what `compress.compress` would."""
-        assert source.read_bytes() == b"a recording"
-        self.folders.append(folder)
-        progress.report(50)
-        if self.act:
-            self.act(folder)
-        if stop():
-            raise Interrupted("told to stop")
-        (folder / "output.mp4").write_bytes(RESULT)
-        return Compressed(
-            path=folder / "output.mp4",
-            size=len(RESULT),
-            sha256=sha256_of(RESULT),
-            source_media=a_media_summary(width=1920, height=1080),
-            media=a_media_summary(),
-            action="encoded",
-            warnings=("a warning",),
-            work_s=1.0,
-        )
 
 
 @pytest.fixture
@@ -78,11 +43,11 @@ def job(world: World) -> Job:
 def transcode(
     world: World,
     tmp_path: Path,
-    compress: FakeCompress,
+    press: FakePress,
     stop: Callable[[], bool] = lambda: False,
 ) -> Done | Again:
     """Hand the transcode message to the step."""
-    step = Transcode(ledger=world.ledger, compress=compress, scratch=tmp_path, stop=stop)
+    step = Transcode(ledger=world.ledger, press=press, scratch=tmp_path, stop=stop)
     message = Message(topic=Topic.TRANSCODE, job_id="video-1", run="run-1")
     return dispatch(step, message, clock=world.clock, log=world.log)
 
@@ -99,19 +64,10 @@ def deliver(world: World, courier: FakeCourier) -> Done | Again:
     return dispatch(step, message, clock=world.clock, log=world.log)
 
 
-def raising(error: Exception) -> Act:
-    """Return an act that raises `error`."""
-
-    def act(_folder: Path) -> None:
-        raise error
-
-    return act
-
-
 def test_a_transcoded_job_has_its_output_committed_and_asks_for_delivery(
     world: World, tmp_path: Path
 ) -> None:
-    assert transcode(world, tmp_path, FakeCompress()) == Done()
+    assert transcode(world, tmp_path, FakePress()) == Done()
     after = job(world)
     assert (after.state, after.progress) == (State.STORING, 100)
     assert after.output is not None
@@ -126,8 +82,8 @@ def test_a_transcoded_job_has_its_output_committed_and_asks_for_delivery(
 def test_a_fault_of_the_file_fails_the_job_at_once_and_keeps_the_source(
     world: World, tmp_path: Path
 ) -> None:
-    compress = FakeCompress(raising(EncodeFailed("FFmpeg refused the file")))
-    assert transcode(world, tmp_path, compress) == Done()
+    press = FakePress(raising(EncodeFailed("FFmpeg refused the file")))
+    assert transcode(world, tmp_path, press) == Done()
     after = job(world)
     assert after.state is State.FAILED
     assert after.failure is not None
@@ -143,13 +99,13 @@ def test_a_fault_of_the_file_fails_the_job_at_once_and_keeps_the_source(
 def test_a_passing_reason_is_tried_again_after_60_300_and_900_seconds(
     world: World, tmp_path: Path, error: LecternError
 ) -> None:
-    compress = FakeCompress(raising(error))
+    press = FakePress(raising(error))
     for delay_s in (60, 300, 900):
-        transcode(world, tmp_path, compress)
+        transcode(world, tmp_path, press)
         assert job(world).state is State.QUEUED
         assert job(world).due_at == world.clock.now() + delay_s
         world.clock.advance(delay_s)
-    transcode(world, tmp_path, compress)
+    transcode(world, tmp_path, press)
     after = job(world)
     assert after.state is State.FAILED
     assert after.failure is not None
@@ -157,15 +113,15 @@ def test_a_passing_reason_is_tried_again_after_60_300_and_900_seconds(
 
 
 def test_a_message_that_comes_too_early_is_put_off(world: World, tmp_path: Path) -> None:
-    transcode(world, tmp_path, FakeCompress(raising(EncoderKilled("killed"))))
-    assert transcode(world, tmp_path, FakeCompress()) == Again(delay_s=60)
+    transcode(world, tmp_path, FakePress(raising(EncoderKilled("killed"))))
+    assert transcode(world, tmp_path, FakePress()) == Again(delay_s=60)
 
 
 def test_a_stopped_worker_hands_the_step_back_at_no_cost(world: World, tmp_path: Path) -> None:
-    assert transcode(world, tmp_path, FakeCompress(), stop=lambda: True) == Again(delay_s=0)
+    assert transcode(world, tmp_path, FakePress(), stop=lambda: True) == Again(delay_s=0)
     after = job(world)
     assert (after.state, after.claims, after.retries) == (State.QUEUED, 0, 0)
-    assert transcode(world, tmp_path, FakeCompress()) == Done()
+    assert transcode(world, tmp_path, FakePress()) == Done()
     assert job(world).state is State.STORING
 
 
@@ -176,16 +132,14 @@ def test_a_worker_that_was_overtaken_commits_nothing(world: World, tmp_path: Pat
         world.clock.advance(world.ledger.policy.lease_s + 1)
         world.ledger.claim(Message(topic=Topic.TRANSCODE, job_id="video-1", run="run-1"))
 
-    assert transcode(world, tmp_path, FakeCompress(overtake)) == Done()
+    assert transcode(world, tmp_path, FakePress(overtake)) == Done()
     after = job(world)
     assert (after.state, after.fence, after.output) == (State.PROCESSING, 2, None)
     assert world.objects.keys() == {source_key("run-1")}
 
 
 def test_a_message_of_an_earlier_run_is_dropped(world: World, tmp_path: Path) -> None:
-    step = Transcode(
-        ledger=world.ledger, compress=FakeCompress(), scratch=tmp_path, stop=lambda: False
-    )
+    step = Transcode(ledger=world.ledger, press=FakePress(), scratch=tmp_path, stop=lambda: False)
     stale = Message(topic=Topic.TRANSCODE, job_id="video-1", run="run-0")
     assert dispatch(step, stale, clock=world.clock, log=world.log) == Done()
     assert job(world).fence == 0
@@ -193,13 +147,13 @@ def test_a_message_of_an_earlier_run_is_dropped(world: World, tmp_path: Path) ->
 
 def test_a_step_that_another_worker_holds_is_left_alone(world: World, tmp_path: Path) -> None:
     world.ledger.apply("video-1", Claimed())
-    compress = FakeCompress()
-    assert transcode(world, tmp_path, compress) == Done()
-    assert compress.folders == []
+    press = FakePress()
+    assert transcode(world, tmp_path, press) == Done()
+    assert press.folders == []
 
 
 def test_an_unforeseen_error_is_logged_and_tried_again(world: World, tmp_path: Path) -> None:
-    disposal = transcode(world, tmp_path, FakeCompress(raising(KeyError("a defect"))))
+    disposal = transcode(world, tmp_path, FakePress(raising(KeyError("a defect"))))
     assert isinstance(disposal, Again)
     assert disposal.error == "KeyError"
     assert "worker.error" in world.log.names()
@@ -207,7 +161,7 @@ def test_an_unforeseen_error_is_logged_and_tried_again(world: World, tmp_path: P
 
 
 def test_a_delivery_carries_the_output_and_ends_in_stored(world: World, tmp_path: Path) -> None:
-    transcode(world, tmp_path, FakeCompress())
+    transcode(world, tmp_path, FakePress())
     courier = FakeCourier()
     assert deliver(world, courier) == Done()
     assert job(world).state is State.STORED
@@ -221,7 +175,7 @@ def test_a_delivery_carries_the_output_and_ends_in_stored(world: World, tmp_path
 def test_a_refused_delivery_waits_without_a_worker_and_keeps_its_id(
     world: World, tmp_path: Path, outcome: Outcome
 ) -> None:
-    transcode(world, tmp_path, FakeCompress())
+    transcode(world, tmp_path, FakePress())
     courier = FakeCourier([outcome, Answered(status=200)])
     deliver(world, courier)
     assert job(world).state is State.STORING
@@ -234,7 +188,7 @@ def test_a_refused_delivery_waits_without_a_worker_and_keeps_its_id(
 
 
 def test_a_confirmation_inside_the_callback_completes_the_job(world: World, tmp_path: Path) -> None:
-    transcode(world, tmp_path, FakeCompress())
+    transcode(world, tmp_path, FakePress())
     courier = FakeCourier([Unanswered(reason="connection lost before the answer")])
 
     def confirm(_parcel: Parcel) -> None:
@@ -247,7 +201,7 @@ def test_a_confirmation_inside_the_callback_completes_the_job(world: World, tmp_
 
 
 def test_a_vanished_output_ends_the_delivery_with_the_reason(world: World, tmp_path: Path) -> None:
-    transcode(world, tmp_path, FakeCompress())
+    transcode(world, tmp_path, FakePress())
     world.objects.delete(output_key("run-1", 1))
     assert deliver(world, FakeCourier()) == Done()
     after = job(world)
@@ -259,7 +213,7 @@ def test_a_vanished_output_ends_the_delivery_with_the_reason(world: World, tmp_p
 def test_a_worker_asked_to_stop_during_a_callback_hands_it_back(
     world: World, tmp_path: Path
 ) -> None:
-    transcode(world, tmp_path, FakeCompress())
+    transcode(world, tmp_path, FakePress())
 
     @contextlib.contextmanager
     def interrupting() -> Iterator[None]:
@@ -278,7 +232,7 @@ def test_a_late_heartbeat_cannot_revive_a_lease_that_was_given_up(
     world: World, tmp_path: Path
 ) -> None:
     """A renewal that arrives after the commit would block the delivery for a whole lease."""
-    transcode(world, tmp_path, FakeCompress())
+    transcode(world, tmp_path, FakePress())
     with pytest.raises(LecternError, match="may not commit"):
         world.ledger.apply("video-1", Renewed(fence=1))
     assert deliver(world, FakeCourier()) == Done()
@@ -287,7 +241,7 @@ def test_a_late_heartbeat_cannot_revive_a_lease_that_was_given_up(
 
 def test_an_outage_of_our_own_store_puts_the_delivery_off(world: World, tmp_path: Path) -> None:
     """The LMS was not reached, so however long it lasts, it must not end in store_failed."""
-    transcode(world, tmp_path, FakeCompress())
+    transcode(world, tmp_path, FakePress())
     for _ in range(20):
         world.objects.broken = True
         assert deliver(world, FakeCourier()) == Done()
@@ -302,7 +256,7 @@ def test_a_redelivery_asked_for_during_the_last_attempt_is_not_lost(
     world: World, tmp_path: Path
 ) -> None:
     """The attempt in hand fails at the end of its window, but a new window has begun."""
-    transcode(world, tmp_path, FakeCompress())
+    transcode(world, tmp_path, FakePress())
     world.clock.advance(world.ledger.policy.store_retry_for_s + 1)
     courier = FakeCourier([Answered(status=500)])
 

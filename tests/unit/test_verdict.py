@@ -11,7 +11,7 @@ import pytest
 from core.media import Container, MediaInfo
 from core.plan import Plan, plans, remux
 from core.presets import DEFAULT
-from core.verdict import Evidence, verdict
+from core.verdict import Evidence, shortfall, verdict
 from tests.unit.media_facts import audio, recording, video
 
 SOURCE = recording()
@@ -47,7 +47,7 @@ def test_a_good_output_has_no_defects() -> None:
         ({"width": 1278}, "1278x720"),
         ({"packets": 599}, "599 frames"),
         ({"end_s": 19.8}, "picture lasts"),
-        ({"start_s": 0.06, "end_s": 20.06}, "moved"),
+        ({"start_s": 0.043, "end_s": 20.043}, "moved"),
     ],
 )
 def test_one_fault_of_the_picture_is_one_defect(changes: dict[str, Any], words: str) -> None:
@@ -63,7 +63,8 @@ def test_one_fault_of_the_picture_is_one_defect(changes: dict[str, Any], words: 
         ({"codec": "mp3"}, "sound is mp3"),
         ({"profile": "HE-AAC"}, "HE-AAC"),
         ({"end_s": 19.7}, "sound lasts"),
-        ({"start_s": 0.06, "end_s": 20.06}, "moved"),
+        ({"start_s": 0.022, "end_s": 20.022}, "moved"),
+        ({"start_s": -0.043, "end_s": 20.0}, "moved"),
     ],
 )
 def test_one_fault_of_the_sound_is_one_defect(changes: dict[str, Any], words: str) -> None:
@@ -124,3 +125,42 @@ def test_sound_of_a_low_rate_may_end_two_frames_late() -> None:
     assert good().container is Container.MP4
     late = recording(good().streams[0], audio(end_s=20.09), size=1_300_000)
     assert judged(late) == ()
+
+
+def test_the_encoders_silence_before_the_sound_is_no_fault() -> None:
+    early = recording(good().streams[0], audio(start_s=-0.021), size=1_300_000)
+    assert judged(early) == ()
+
+
+def test_a_damaged_source_may_leave_less_which_is_told() -> None:
+    """Half of it must be left; more than the source had is never right."""
+    less = recording(
+        replace(good().streams[0], end_s=17.0, packets=510), audio(end_s=17.5), size=1_300_000
+    )
+    facts = Evidence(
+        plan=next(plans(SOURCE, DEFAULT)),
+        source=SOURCE,
+        output=replace(less, index_first=True),
+        frames=510,
+        damaged=True,
+    )
+    assert verdict(facts) == ()
+    assert shortfall(facts) == (
+        "90 of 600 pictures are lost",
+        "3.0 s of the picture are lost",
+        "2.5 s of the sound are lost",
+    )
+    assert len(verdict(replace(facts, damaged=False))) >= 2
+    scrap = recording(replace(good().streams[0], end_s=9.0, packets=510), size=1_300_000)
+    assert judged(scrap, damaged=True, frames=510)
+
+
+def test_sound_alone_is_judged_as_sound_alone() -> None:
+    source = recording(audio(), size=420_000)
+    plan = next(plans(source, DEFAULT))
+    made = recording(audio(index=0, size=320_000), size=330_000, index_first=True)
+    facts = Evidence(plan=plan, source=source, output=made, frames=None)
+    assert verdict(facts) == ()
+    short = recording(audio(index=0, end_s=19.7), size=330_000, index_first=True)
+    assert len(verdict(replace(facts, output=short))) == 1
+    assert len(verdict(replace(facts, output=replace(good(), index_first=True, size=1)))) == 1

@@ -1,0 +1,49 @@
+"""What is written down when a recording is cut: all that making and joining its pieces needs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from core.documents import from_document, to_document
+from core.errors import BadMessage
+from core.media import MediaInfo
+from core.pieces import PiecePlan
+from core.presets import Preset
+
+ASSIGNMENT_FORMAT: Final = 1
+"""Version of the document; a worker refuses any other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """The pieces of the `attempt`-th way to make the output of `source` with `preset`.
+
+    `warnings` are those of the survey, `work_s` the seconds that it took. Should the output turn
+    out larger than its source, the next attempt follows.
+    """
+
+    version: int
+    attempt: int
+    preset: Preset
+    source: MediaInfo
+    pieces: PiecePlan
+    warnings: tuple[str, ...]
+    work_s: float
+
+    def to_bytes(self) -> bytes:
+        """Return the assignment as it is stored: UTF-8 JSON."""
+        return json.dumps(to_document(self), separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Assignment:
+        """Read a stored assignment; raises BadMessage for what `to_bytes` did not write."""
+        try:
+            document = json.loads(data)
+            version = document.get("version") if isinstance(document, dict) else None
+            if version != ASSIGNMENT_FORMAT:
+                raise BadMessage(f"an assignment of format {version}, not {ASSIGNMENT_FORMAT}")
+            return from_document(cls, document)
+        except (ValueError, RecursionError) as error:
+            raise BadMessage(f"no assignment: {error}") from error

@@ -1,0 +1,345 @@
+"""What samples of a recording say about how to encode it: pure, nothing is run here.
+
+A recording is sampled in short windows spread evenly over it. They are encoded at one CRF, and
+measured; the quality that they reach, and how their bytes lie, say at which CRF to measure next,
+and after two or three such probes which CRF reaches the target.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from core.codecs import SCALES, Codec
+from core.loudness import is_speech
+from core.presets import SMART, Preset, Target
+
+
+class Kind(StrEnum):
+    """What a recording mostly shows."""
+
+    SLIDES = "slides"  # still but for a cursor, and a new page now and then
+    SCREEN = "screen"  # typing, scrolling, demonstrations: still for part of the time
+    MIXTURE = "mixture"  # something small always moves: a camera in a corner
+    CAMERA = "camera"  # the whole picture moves, or is noisy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A part of a recording; seconds, counted from the recording's own start.
+
+    Unless it must be `exact`, it may begin at the keyframe before.
+    """
+
+    start_s: float
+    length_s: float
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What the windows became at one CRF.
+
+    `vmaf` are the scores of the frames that were compared, `sizes` the bytes of every frame,
+    `pixels` those of a frame.
+    """
+
+    codec: Codec = Codec.H264
+
+    crf: float
+    vmaf: tuple[float, ...]
+    sizes: tuple[int, ...]
+    pixels: int
+
+    @property
+    def mean(self) -> float:
+        """Return the mean score."""
+        return statistics.fmean(self.vmaf)
+
+    @property
+    def low(self) -> float:
+        """Return the 5th percentile of the scores."""
+        return sorted(self.vmaf)[int(len(self.vmaf) * _LOW_SHARE)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """A CRF, and the mean and 5th percentile of VMAF that are expected of it."""
+
+    crf: float
+    mean: float
+    low: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """Levels in dB of short pieces of sound: of what two channels share, and of what they do not.
+
+    There are `a_second` of them; `side` is empty where there is one channel only.
+    """
+
+    mid: tuple[float, ...]
+    side: tuple[float, ...]
+    a_second: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """Whether the sound is somebody speaking, and whether one channel holds all of it."""
+
+    speech: bool
+    one_channel: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What a recording is encoded with, and why; None for what was not sampled.
+
+    `warnings` say what could not be measured, so that the preset's own figures stand.
+    """
+
+    preset: Preset
+    kind: Kind | None = None
+    expected: Expected | None = None
+    voice: Voice | None = None
+    probes: tuple[Probe, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Style:
+    """How a kind of recording is encoded; `speed` and `x264` by the codec of that name.
+
+    `text` must stay legible, whatever VMAF thinks of it.
+    """
+
+    speed: str
+    x264: str
+    gop_s: float
+    frame_rate_max: float
+    text: bool
+
+
+_LOW_SHARE: Final = 0.05
+_WINDOW_S: Final = 1.5
+_WINDOW_MIN_S: Final = 1.0
+_WINDOW_FRAMES: Final = 24
+"""Frames that a window shall hold at least, where frames are rare."""
+_WINDOWS_MIN: Final = 3
+_WINDOWS_MAX: Final = 8
+_SAMPLED_SHARE: Final = 0.2
+"""A fifth of a short recording is sampled, of a long one `_WINDOWS_MAX` windows."""
+_SOUND_WINDOWS: Final = 12
+_SOUND_WINDOW_S: Final = 8.0
+_SAMPLED_MIN_S: Final = 8.0
+"""Shorter recordings are not worth the samples."""
+
+
+_APART_S: Final = 20.0
+"""Windows so far apart do not meet at the same keyframe: none of their frames need be skipped."""
+
+
+def windows(duration_s: float, fps: float) -> tuple[Window, ...]:
+    """Return the parts whose picture is sampled; none of a recording that is too short."""
+    if duration_s < _SAMPLED_MIN_S:
+        return ()
+    sampled_s = duration_s * _SAMPLED_SHARE
+    count = min(max(int(sampled_s / _WINDOW_S), _WINDOWS_MIN), _WINDOWS_MAX)
+    length_s = min(max(sampled_s / count, _WINDOW_MIN_S), _WINDOW_S)
+    return _spread(duration_s, count, max(length_s, _WINDOW_FRAMES / fps))
+
+
+def sound_windows(duration_s: float) -> tuple[Window, ...]:
+    """Return the parts whose sound is sampled: all of a short recording."""
+    return _spread(duration_s, _SOUND_WINDOWS, _SOUND_WINDOW_S)
+
+
+def _spread(duration_s: float, count: int, length_s: float) -> tuple[Window, ...]:
+    """Return the middle of each of `count` equal parts, or all there is if that is less."""
+    part_s = duration_s / count
+    if part_s <= length_s:
+        return (Window(start_s=0.0, length_s=duration_s),)
+    return tuple(
+        Window(
+            start_s=at * part_s + (part_s - length_s) / 2,
+            length_s=length_s,
+            exact=part_s < _APART_S,
+        )
+        for at in range(count)
+    )
+
+
+# --- what it shows ----------------------------------------------------------------------------
+_MACROBLOCK: Final = 256
+_HEADER_BYTES: Final = 20
+"""What x264 needs for a frame that repeats the one before."""
+_STILL_BYTES: Final = 0.02
+"""Bytes a macroblock of a frame in which next to nothing happens: 72 at 720p. A moved cursor
+costs about 100."""
+_SMALL_BYTES: Final = 0.45
+"""The same of a frame in which a small part moves: 1,600 at 720p, 390 kb/s at 30 frames."""
+_SLIDES_STILL: Final = 0.85
+_SCREEN_STILL: Final = 0.35
+"""Shares of still frames from which a recording counts as slides, or as a screen."""
+
+
+def kind_of(probe: Probe) -> Kind:
+    """Return what a recording shows, by the sizes of its frames as at its codec's first CRF."""
+    scale = SCALES[probe.codec]
+    level = scale.bytes_step ** (probe.crf - scale.first) * _MACROBLOCK / probe.pixels
+    sizes = [max(size - _HEADER_BYTES, 0) * level for size in probe.sizes]
+    still = sum(size <= _STILL_BYTES for size in sizes) / len(sizes)
+    if still >= _SLIDES_STILL:
+        return Kind.SLIDES
+    if still >= _SCREEN_STILL:
+        return Kind.SCREEN
+    return Kind.MIXTURE if statistics.median(sizes) <= _SMALL_BYTES else Kind.CAMERA
+
+
+_SHARP: Final = SMART.x264
+_ALIVE: Final = "psy-rd=0.3,0:aq-strength=0.3:deblock=1,1"
+_STYLES: Final = {
+    Kind.SLIDES: _Style(speed="medium", x264=_SHARP, gop_s=10, frame_rate_max=30, text=True),
+    Kind.SCREEN: _Style(speed="medium", x264=_SHARP, gop_s=10, frame_rate_max=30, text=True),
+    Kind.MIXTURE: _Style(speed="medium", x264=_SHARP, gop_s=10, frame_rate_max=30, text=False),
+    Kind.CAMERA: _Style(speed="fast", x264=_ALIVE, gop_s=5, frame_rate_max=60, text=False),
+}
+
+
+def crf_max(kind: Kind, codec: Codec) -> float:
+    """Return the highest CRF for such recordings."""
+    scale = SCALES[codec]
+    return scale.text_max if _STYLES[kind].text else scale.most
+
+
+def styled(preset: Preset, kind: Kind, crf: float) -> Preset:
+    """Return the preset for recordings of this kind, at this CRF."""
+    style = _STYLES[kind]
+    return replace(
+        preset,
+        speed=SCALES[preset.codec].speed or style.speed,
+        crf=min(crf, crf_max(kind, preset.codec)),
+        x264=style.x264,
+        gop_s=style.gop_s,
+        frame_rate_max=min(style.frame_rate_max, preset.frame_rate_max),
+    )
+
+
+# --- how good it gets -------------------------------------------------------------------------
+PROBES_MAX: Final = 3
+_SLOPES: Final = {Kind.SLIDES: 0.5, Kind.SCREEN: 0.5, Kind.MIXTURE: 0.55, Kind.CAMERA: 1.0}
+"""VMAF that one step of x264's CRF costs, until two probes tell (measured: 0.3 to 1.1)."""
+_SLOPE_MIN: Final = 0.15
+_SLOPE_MAX: Final = 2.5
+"""A line through two probes is trusted within these: samples of still pictures are noisy."""
+_NEAR_ONE: Final = 0.5
+_NEAR_TWO: Final = 1.5
+"""Steps of CRF that one probe, or a line through two, is trusted beyond its own CRFs."""
+_AIM: Final = 0.4
+"""VMAF above the target that is aimed at, for what samples do not see."""
+
+
+def expected(probes: list[Probe], kind: Kind, target: Target) -> Expected:
+    """Return the highest CRF that keeps the target, and what is expected of it."""
+    codec = probes[0].codec
+    scale, slope = SCALES[codec], _SLOPES[kind] * SCALES[codec].slope
+    near = sorted(probes, key=lambda p: abs(_shortfall(p, target)))[:2]
+    means = _Line([(p.crf, p.mean) for p in near], slope)
+    lows = _Line([(p.crf, p.low) for p in near], slope)
+    wanted = min(means.where(target.mean + _AIM), lows.where(target.low + _AIM))
+    wanted = min(max(wanted, scale.least), crf_max(kind, codec))
+    crf = int(wanted / scale.step) * scale.step
+    return Expected(crf=crf, mean=min(means.at(crf), 100.0), low=min(lows.at(crf), 100.0))
+
+
+def next_crf(probes: list[Probe], kind: Kind, target: Target) -> float | None:
+    """Return the CRF to measure next, or None where enough is known."""
+    crf = expected(probes, kind, target).crf
+    trusted = _NEAR_ONE if len(probes) == 1 else _NEAR_TWO
+    if len(probes) >= PROBES_MAX or min(abs(p.crf - crf) for p in probes) <= trusted:
+        return None
+    return crf
+
+
+def _shortfall(probe: Probe, target: Target) -> float:
+    return min(probe.mean - target.mean, probe.low - target.low)
+
+
+class _Line:
+    """VMAF against CRF, through one point or two."""
+
+    def __init__(self, points: list[tuple[float, float]], slope: float) -> None:
+        self._crf, self._vmaf = points[0]
+        self._slope = slope
+        for (crf, vmaf), (other_crf, other_vmaf) in itertools.pairwise(points):
+            if crf != other_crf:
+                measured = (other_vmaf - vmaf) / (crf - other_crf)
+                self._slope = min(max(measured, _SLOPE_MIN), _SLOPE_MAX)
+
+    def at(self, crf: float) -> float:
+        return self._vmaf - self._slope * (crf - self._crf)
+
+    def where(self, vmaf: float) -> float:
+        return self._crf + (self._vmaf - vmaf) / self._slope
+
+
+# --- what is heard ----------------------------------------------------------------------------
+_SIDE_DB: Final = -25.0
+"""What two channels do not share may be this loud against what they do: the noise of a codec."""
+_AUDIBLE_RANGE_DB: Final = 40.0
+"""Seconds this far below the loudest are pauses, in which only noise is compared."""
+_SILENT_DB: Final = -80.0
+"""Below, there is nothing to be heard at all."""
+_SPEECH_RATE: Final = 52_000
+_SPEECH_STEREO_RATE: Final = 48_000
+_MUSIC_MONO_RATE: Final = 80_000
+_COPY_SLACK: Final = 1.25
+"""AAC up to a quarter above the wanted rate is copied: once more through a codec costs more."""
+
+
+def voice_of(heard: Heard) -> Voice:
+    """Return what the sound is; silence is no speech, in one channel."""
+    return Voice(
+        speech=is_speech(list(heard.mid), a_second=heard.a_second),
+        one_channel=_one_channel(heard),
+    )
+
+
+def _one_channel(heard: Heard) -> bool:
+    """Compare second by second: one passage of true stereo is enough to keep both channels."""
+    seconds = list(zip(_seconds(heard.mid, heard), _seconds(heard.side, heard), strict=False))
+    loudest = max((mid + side for mid, side in seconds), default=0.0)
+    floor = max(loudest / _ratio(_AUDIBLE_RANGE_DB), heard.a_second * _ratio(_SILENT_DB))
+    return all(side <= mid * _ratio(_SIDE_DB) for mid, side in seconds if mid + side > floor)
+
+
+def _seconds(levels_db: tuple[float, ...], heard: Heard) -> list[float]:
+    """Return the energy of each second."""
+    energies = [_ratio(level) for level in levels_db]
+    starts = range(0, len(energies), heard.a_second)
+    return [sum(energies[at : at + heard.a_second]) for at in starts]
+
+
+def _ratio(db: float) -> float:
+    return float(10 ** (db / 10))
+
+
+def sounding(preset: Preset, voice: Voice) -> Preset:
+    """Return the preset for this sound: one channel where one holds all, fewer bits for a voice.
+
+    Music, and what may be music, keeps the preset's rate in two channels.
+    """
+    channels = 1 if voice.one_channel else preset.audio_channels_max
+    if voice.one_channel:
+        rate = _SPEECH_RATE if voice.speech else _MUSIC_MONO_RATE
+    else:
+        rate = _SPEECH_STEREO_RATE if voice.speech else preset.audio_rate_per_channel
+    return replace(
+        preset,
+        audio_channels_max=channels,
+        audio_rate_per_channel=rate,
+        audio_copy_rate_max=min(round(rate * channels * _COPY_SLACK), preset.audio_copy_rate_max),
+    )

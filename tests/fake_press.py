@@ -1,0 +1,159 @@
+"""A Press that works with bytes instead of media."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from core.assignment import ASSIGNMENT_FORMAT, Assignment
+from core.errors import Interrupted
+from core.media import Container
+from core.pieces import PIECES_FORMAT, PiecePlan, StreamPiece
+from core.plan import Plan
+from core.ports import Progress
+from core.presets import DEFAULT
+from tests.fakes import a_media_summary, sha256_of
+from tests.unit.media_facts import recording
+from transcoder.compress import Compressed
+from transcoder.pieces.encode import MadePiece
+from transcoder.pieces.ranged import Ranges
+
+SOURCE: Final = b"a recording"
+RESULT: Final = b"a small lecture"
+Act = Callable[[Path], None]
+
+
+class FakePress:
+    """Writes a result into the folder, after having done `act` there.
+
+    With `pieces` a recording is cut into so many, and again for as long as `too_large` is above 0.
+    """
+
+    def __init__(self, act: Act | None = None, *, pieces: int = 0) -> None:
+        self.act = act
+        self.pieces = pieces
+        self.too_large = 0
+        self.folders: list[Path] = []
+        self.did: list[str] = []
+
+    def begin(
+        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
+    ) -> Compressed | Assignment:
+        """Cut, or do all."""
+        if self.pieces:
+            self._work("begin", folder, stop)
+            assert source.read_bytes() == SOURCE
+            return assignment(self.pieces)
+        return self.whole(source, folder, progress=progress, stop=stop)
+
+    def whole(
+        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
+    ) -> Compressed:
+        """Do all."""
+        assert source.read_bytes() == SOURCE
+        progress.report(50)
+        self._work("whole", folder, stop)
+        return compressed(folder, RESULT)
+
+    def make(
+        self,
+        assignment: Assignment,
+        number: int,
+        source: Ranges,
+        folder: Path,
+        *,
+        stop: Callable[[], bool],
+    ) -> MadePiece:
+        """Make a piece that names itself."""
+        self._work(f"make {number}", folder, stop)
+        assert source.size == len(SOURCE)
+        assert source.read(2, 3) == SOURCE[2:5]
+        path = folder / f"piece-{number}.mp4"
+        path.write_bytes(f"{assignment.attempt}.{number};".encode())
+        return MadePiece(path=path, frames=1, fetched=3, warnings=())
+
+    def join(
+        self,
+        assignment: Assignment,
+        pieces: Sequence[Path],
+        fetch: Callable[[], Path],
+        folder: Path,
+        *,
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Compressed | Assignment:
+        """Put the pieces one after the other."""
+        progress.report(50)
+        self._work("join", folder, stop)
+        if self.too_large:
+            self.too_large -= 1
+            assert fetch().read_bytes() == SOURCE
+            return assignment_of(self.pieces, assignment.attempt + 1)
+        return compressed(folder, b"".join(path.read_bytes() for path in pieces))
+
+    def _work(self, what: str, folder: Path, stop: Callable[[], bool]) -> None:
+        self.did.append(what)
+        self.folders.append(folder)
+        if self.act:
+            self.act(folder)
+        if stop():
+            raise Interrupted("told to stop")
+
+
+def compressed(folder: Path, result: bytes) -> Compressed:
+    """Return `result` as `compress.compress` would."""
+    (folder / "output.mp4").write_bytes(result)
+    return Compressed(
+        path=folder / "output.mp4",
+        size=len(result),
+        sha256=sha256_of(result),
+        source_media=a_media_summary(width=1920, height=1080),
+        media=a_media_summary(),
+        action="encoded",
+        warnings=("a warning",),
+        work_s=1.0,
+    )
+
+
+def assignment(pieces: int) -> Assignment:
+    """Return what a recording is cut into at first."""
+    return assignment_of(pieces, 0)
+
+
+def assignment_of(pieces: int, attempt: int) -> Assignment:
+    """Return pieces that hold nothing of any media."""
+    info = replace(recording(), size=len(SOURCE))
+    plan = Plan(
+        container=Container.MP4,
+        video=None,
+        audio=None,
+        width=0,
+        height=0,
+        frame_s=0.04,
+        size_max=100,
+    )
+    return Assignment(
+        version=ASSIGNMENT_FORMAT,
+        attempt=attempt,
+        preset=DEFAULT,
+        source=info,
+        pieces=PiecePlan(
+            version=PIECES_FORMAT,
+            plan=plan,
+            pieces=tuple(StreamPiece(number=number) for number in range(pieces)),
+            source_size=len(SOURCE),
+        ),
+        warnings=("from the survey",),
+        work_s=1.0,
+    )
+
+
+def raising(error: Exception) -> Act:
+    """Return an act that raises `error`."""
+
+    def act(_folder: Path) -> None:
+        raise error
+
+    return act

@@ -1,0 +1,1 @@
+"""Ladders, streams, pictures and text of one recording."""

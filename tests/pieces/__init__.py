@@ -1,0 +1,1 @@
+"""Recordings in pieces: what is joined is what one encode would have given."""

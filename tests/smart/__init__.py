@@ -1,0 +1,1 @@
+"""What samples of a recording say, and what is made of it."""

@@ -1,0 +1,1 @@
+"""A recording as a set: several renditions, streams for browsers, pictures, text."""

@@ -1,0 +1,110 @@
+"""The step that makes one piece of a recording which was cut."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.assignment import Assignment
+from core.board import Board
+from core.errors import (
+    AlreadyExists,
+    BadOutput,
+    Interrupted,
+    LeaseLost,
+    MediaError,
+    MissingObject,
+    PassingFailure,
+    Unavailable,
+)
+from core.events import OfPiece, PieceMade, PieceReleased, PiecesRefused
+from core.job import Job, piece_key, piece_scratch_name
+from core.ledger import Ledger
+from core.messages import Message
+from core.ports import ObjectStore
+from core.retries import after_piece_failure
+from transcoder.heartbeat import Heartbeat
+from transcoder.press import Press
+from transcoder.scratch import private_folder
+from transcoder.stored import StoredRanges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PieceStep:
+    """Handles messages about a piece. `scratch` is a folder for its private folders.
+
+    The piece is committed under a key of its own: the first worker to commit it made it, and
+    what a late one made is dropped.
+    """
+
+    ledger: Ledger
+    press: Press
+    scratch: Path
+    stop: Callable[[], bool]
+
+    def __call__(self, message: Message) -> None:
+        """Make the piece; raises what `dispatch` knows to dispose of."""
+        job = self.ledger.claim_piece(message)
+        board, number = job.board, message.piece
+        if board is None or number is None:
+            return
+        claim = board.piece(number).claims
+        name = piece_scratch_name(job.run, number, claim)
+        with (
+            private_folder(self.scratch, name) as folder,
+            Heartbeat.of_piece(self.ledger, job, number, claim) as beat,
+        ):
+            try:
+                event: OfPiece = self._make(job, board, number, folder, beat)
+            except Interrupted:
+                if beat.lost:
+                    raise LeaseLost(f"claim {claim} of piece {number} was overtaken") from None
+                released = PieceReleased(cut=board.cut, number=number, claim=claim)
+                self.ledger.apply(job.job_id, released)
+                raise
+            except BadOutput as error:
+                event = PiecesRefused(cut=board.cut, reason=error.detail)
+            except (MediaError, PassingFailure, Unavailable, MissingObject) as error:
+                event = after_piece_failure(board, number, claim, error, self.ledger.policy)
+            self.ledger.apply(job.job_id, event)
+
+    def _make(
+        self, job: Job, board: Board, number: int, folder: Path, beat: Heartbeat
+    ) -> PieceMade:
+        before_s = children_s()
+        began = self.ledger.clock.now()
+        assignment = read_assignment(self.ledger.objects, board.plan_key)
+        with StoredRanges(self.ledger.objects, job.source.key) as source:
+            made = self.press.make(
+                assignment, number, source, folder, stop=lambda: self.stop() or beat.lost
+            )
+        with contextlib.suppress(AlreadyExists):
+            self.ledger.objects.upload(piece_key(board.plan_key, number), made.path)
+        cpu_s, work_s = children_s() - before_s, self.ledger.clock.now() - began
+        self.ledger.log.emit(
+            "piece.made",
+            organization_id=job.organization_id,
+            piece=number,
+            pieces=board.pieces,
+            fetched_bytes=made.fetched,
+            cpu_s=round(cpu_s, 3),
+            duration_s=round(work_s, 3),
+        )
+        return PieceMade(
+            cut=board.cut, number=number, work_s=work_s, cpu_s=cpu_s, warnings=made.warnings
+        )
+
+
+def read_assignment(objects: ObjectStore, key: str) -> Assignment:
+    """Return the stored assignment; raises MissingObject and BadMessage."""
+    with objects.open(key) as body:
+        return Assignment.from_bytes(body.read())
+
+
+def children_s() -> float:
+    """Return the CPU seconds of all children of this process that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

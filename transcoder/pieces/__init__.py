@@ -1,0 +1,1 @@
+"""A recording in pieces: copy out the bytes, encode each piece, join them again."""

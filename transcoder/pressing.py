@@ -1,0 +1,179 @@
+"""The Press that works with FFmpeg: short recordings in one go, long ones in pieces."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from core.assignment import ASSIGNMENT_FORMAT, Assignment
+from core.errors import BadOutput
+from core.pieces import PiecePlan, cut, worth_cutting
+from core.plan import plans
+from core.ports import Progress
+from core.presets import Preset
+from transcoder.compress import (
+    Compressed,
+    Survey,
+    Toolbox,
+    Workshop,
+    compress,
+    examined,
+    finished,
+    first_that_fits,
+    survey,
+    workshop_in,
+)
+from transcoder.pieces.assemble import assemble
+from transcoder.pieces.encode import MadePiece, encode_piece
+from transcoder.pieces.ranged import FileRanges, Ranges
+from transcoder.pieces.timeline import take_timeline
+from transcoder.pieces.workshop import Workshop as Bench
+from transcoder.runner import Outgrown
+
+_JOINED: Final = "joined.mp4"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaPress:
+    """Makes media with `preset`, each call within `budget_s` seconds.
+
+    A recording of two pieces of `piece_s` seconds or more is cut; none is for a `piece_s` of 0.
+    """
+
+    preset: Preset
+    toolbox: Toolbox
+    budget_s: float
+    piece_s: float
+
+    def begin(
+        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
+    ) -> Compressed | Assignment:
+        """Make a short recording small, or cut a long one; see `Press`."""
+        began = time.monotonic()
+        workshop = self._workshop(folder, progress, stop)
+        found = survey(workshop, source, self.preset)
+        return self._go_on(workshop, source, found, attempt=0, began=began)
+
+    def whole(
+        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
+    ) -> Compressed:
+        """Make a recording small in one go."""
+        return compress(
+            source,
+            folder,
+            preset=self.preset,
+            toolbox=self.toolbox,
+            budget_s=self.budget_s,
+            progress=progress,
+            stop=stop,
+        )
+
+    def make(
+        self,
+        assignment: Assignment,
+        number: int,
+        source: Ranges,
+        folder: Path,
+        *,
+        stop: Callable[[], bool],
+    ) -> MadePiece:
+        """Make one piece; see `Press`."""
+        plan = assignment.pieces
+        bench = self._bench(folder, stop, time.monotonic() + self.budget_s)
+        try:
+            return encode_piece(plan, plan.pieces[number], source, bench)
+        except Outgrown:
+            raise BadOutput(f"piece {number} alone would be larger than the source") from None
+
+    def join(
+        self,
+        assignment: Assignment,
+        pieces: Sequence[Path],
+        fetch: Callable[[], Path],
+        folder: Path,
+        *,
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Compressed | Assignment:
+        """Join the pieces; see `Press`."""
+        began = time.monotonic() - assignment.work_s
+        workshop = self._workshop(folder, progress, stop)
+        found = Survey(
+            info=assignment.source,
+            preset=assignment.preset,
+            warnings=assignment.warnings,
+            choice=None,
+        )
+        try:
+            return self._joined(workshop, assignment, pieces, found, began)
+        except Outgrown:
+            following = assignment.attempt + 1
+            return self._go_on(workshop, fetch(), found, attempt=following, began=began)
+        except BadOutput:
+            made = first_that_fits(workshop, fetch().name, found, attempt=assignment.attempt)
+            return finished(workshop, found, made, began=began)
+
+    def _joined(
+        self,
+        workshop: Workshop,
+        assignment: Assignment,
+        paths: Sequence[Path],
+        found: Survey,
+        began: float,
+    ) -> Compressed:
+        plan = assignment.pieces
+        bench = self._bench(workshop.folder, workshop.stop, workshop.deadline)
+        output = assemble(plan, paths, bench, _JOINED)
+        made = examined(
+            workshop, output.path, found.info, plan.plan, frames=output.frames, warnings=()
+        )
+        done = finished(workshop, found, made, began=began)
+        return replace(done, making=done.making and replace(done.making, pieces=len(paths)))
+
+    def _go_on(
+        self, workshop: Workshop, source: Path, found: Survey, *, attempt: int, began: float
+    ) -> Compressed | Assignment:
+        """Follow the plans from `attempt` on: the first of them in pieces, if it can be."""
+        plan = self._cut(workshop, source, found, attempt)
+        if plan is None:
+            made = first_that_fits(workshop, source.name, found, attempt=attempt)
+            return finished(workshop, found, made, began=began)
+        return Assignment(
+            version=ASSIGNMENT_FORMAT,
+            attempt=attempt,
+            preset=found.preset,
+            source=found.info,
+            pieces=plan,
+            warnings=found.warnings,
+            work_s=time.monotonic() - began,
+        )
+
+    def _cut(
+        self, workshop: Workshop, source: Path, found: Survey, attempt: int
+    ) -> PiecePlan | None:
+        plan = next(islice(plans(found.info, found.preset), attempt, None), None)
+        if plan is None or self.piece_s <= 0:
+            return None
+        if worth_cutting(found.info, plan, piece_s=self.piece_s) is not None:
+            return None
+        bench = self._bench(workshop.folder, workshop.stop, workshop.deadline)
+        timeline = take_timeline(FileRanges(source), plan, bench)
+        made = cut(found.info, plan, timeline, piece_s=self.piece_s)
+        return None if made.whole else made
+
+    def _workshop(self, folder: Path, progress: Progress, stop: Callable[[], bool]) -> Workshop:
+        deadline = time.monotonic() + self.budget_s
+        return workshop_in(folder, self.toolbox, deadline, progress, stop)
+
+    def _bench(self, folder: Path, stop: Callable[[], bool], deadline: float) -> Bench:
+        return Bench(
+            ffmpeg=self.toolbox.ffmpeg,
+            python=self.toolbox.python,
+            folder=folder,
+            deadline=deadline,
+            stop=stop,
+        )

@@ -1,0 +1,207 @@
+"""Sample a recording, and choose what it is encoded with.
+
+Everything happens in sandboxed children inside the job's private folder, and what they leave
+there is removed. Where the samples fail, the preset's own figures stand, with a warning.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from core import limits
+from core.codecs import SCALES
+from core.errors import EncodeFailed, MediaError, PassingFailure
+from core.media import MediaInfo
+from core.plan import VideoEncode, encoding_of
+from core.presets import Preset, Target
+from core.smart import (
+    PROBES_MAX,
+    Choice,
+    Probe,
+    Voice,
+    Window,
+    expected,
+    kind_of,
+    next_crf,
+    sound_windows,
+    sounding,
+    styled,
+    voice_of,
+    windows,
+)
+from transcoder.quality import (
+    SAMPLE,
+    SCORES,
+    SIZES,
+    heard_of,
+    listening,
+    measuring,
+    probe_of,
+    taking,
+)
+from transcoder.runner import Bounds, Collector, Outgrown, run
+
+_PART: Final = "sample.part"
+_HEARD: Final = 0.1
+_TAKEN: Final = 0.4
+"""Shares of the work that are done after the sound, and before the first probe."""
+_TIME_SHARE: Final = 0.25
+"""Of the time that is left for a recording, its samples may take this share."""
+_SAMPLE_BYTES_MAX: Final = 192 * limits.MIB
+"""Bytes of a sample: 16 s of camera footage at 720p have about 120 MB. No more windows are taken
+after that."""
+_PART_BYTES_MAX: Final = 128 * limits.MIB
+"""Bytes of one window: 64 frames of noise at 720p."""
+_WRITTEN_BYTES_MAX: Final = 4 * limits.MIB
+"""Bytes of scores and sizes: about 500 for each frame that is scored."""
+_LEVELS_BYTES_MAX: Final = 4 * limits.MIB
+"""Bytes that one window of sound prints; 2 MB are 300 s of them."""
+_FRAMES_MIN: Final = 12
+"""Frames below which a sample says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampler:
+    """Samples files inside `folder`; `deadline` is on the monotonic clock."""
+
+    ffmpeg: Path
+    python: str
+    folder: Path
+    deadline: float
+    stop: Callable[[], bool]
+
+    def __call__(
+        self, source: str, info: MediaInfo, preset: Preset, *, report: Callable[[float], None]
+    ) -> Choice:
+        """Return what `source` is encoded with: the preset itself where it has no target.
+
+        `report` hears the share that is done. Raises Interrupted when it is told to stop;
+        everything else is a warning.
+        """
+        target = preset.target
+        if target is None:
+            return Choice(preset=preset)
+        now = time.monotonic()
+        deadline = now + (self.deadline - now) * _TIME_SHARE
+        bench = _Bench(tools=self, deadline=deadline, report=report)
+        try:
+            heard = bench.sound(source, info, Choice(preset=replace(preset, target=None)))
+            choice = bench.picture(source, info, heard, target)
+            report(1.0)
+            return choice
+        finally:
+            for name in (SAMPLE, SCORES, SIZES, _PART):
+                (self.folder / name).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bench:
+    """Where one recording's samples are taken, until `deadline`."""
+
+    tools: Sampler
+    deadline: float
+    report: Callable[[float], None]
+
+    def sound(self, source: str, info: MediaInfo, choice: Choice) -> Choice:
+        audio = info.audio
+        if audio is None or audio.sound is None:
+            return choice
+        try:
+            voice = self._listen(source, info, audio.index)
+        except (MediaError, PassingFailure, Outgrown) as error:
+            return _doubtful(choice, "sound", error)
+        return replace(choice, voice=voice, preset=sounding(choice.preset, voice))
+
+    def _listen(self, source: str, info: MediaInfo, index: int) -> Voice:
+        printed = []
+        for window in sound_windows(info.duration_s):
+            levels = Collector(most=_LEVELS_BYTES_MAX)
+            argv = listening(self.tools.ffmpeg, info.container, source, index, window)
+            self._run(argv, 0, levels)
+            printed.append(bytes(levels.data))
+        self.report(_HEARD)
+        return voice_of(heard_of(printed))
+
+    def picture(self, source: str, info: MediaInfo, choice: Choice, target: Target) -> Choice:
+        video = info.video
+        if video is None or video.picture is None:
+            return choice
+        parts = windows(info.duration_s, video.picture.fps)
+        try:
+            taken = parts and self._take(source, info, choice.preset, parts)
+            return self._search(info, choice, target) if taken else choice
+        except (MediaError, PassingFailure, Outgrown, ValueError, LookupError) as error:
+            return _doubtful(choice, "picture", error)
+
+    def _take(
+        self, source: str, info: MediaInfo, preset: Preset, parts: tuple[Window, ...]
+    ) -> bool:
+        """Write the windows' frames into one file; tell whether there are any."""
+        video = encoding_of(info, preset)
+        sample, part = self.tools.folder / SAMPLE, self.tools.folder / _PART
+        with sample.open("wb") as file:
+            for number, window in enumerate(parts):
+                self.report(_HEARD + (_TAKEN - _HEARD) * number / len(parts))
+                argv = taking(self.tools.ffmpeg, info.container, source, video, window, _PART)
+                self._run(argv, _PART_BYTES_MAX)
+                if part.exists():
+                    with part.open("rb") as piece:
+                        shutil.copyfileobj(piece, file)
+                if file.tell() > _SAMPLE_BYTES_MAX:
+                    break
+        return sample.stat().st_size > 0
+
+    def _search(self, info: MediaInfo, choice: Choice, target: Target) -> Choice:
+        """Probe until the CRF is known; the first probe also tells the kind."""
+        first = replace(choice.preset, crf=SCALES[choice.preset.codec].first)
+        probes = [self._probe(encoding_of(info, first))]
+        if len(probes[0].sizes) < _FRAMES_MIN:
+            raise EncodeFailed("there are too few frames")
+        kind = kind_of(probes[0])
+        for _ in range(PROBES_MAX - 1):
+            crf = next_crf(probes, kind, target)
+            if crf is None:
+                break
+            self.report(_TAKEN + (1 - _TAKEN) * len(probes) / PROBES_MAX)
+            preset = styled(choice.preset, kind, crf)
+            probes.append(self._probe(encoding_of(info, preset)))
+        found = expected(probes, kind, target)
+        return replace(
+            choice,
+            preset=styled(choice.preset, kind, found.crf),
+            kind=kind,
+            expected=found,
+            probes=tuple(probes),
+        )
+
+    def _probe(self, video: VideoEncode) -> Probe:
+        self._run(measuring(self.tools.ffmpeg, video), _WRITTEN_BYTES_MAX)
+        scores, sizes = self.tools.folder / SCORES, self.tools.folder / SIZES
+        return probe_of(video, scores.read_text("ascii"), sizes.read_text("ascii"))
+
+    def _run(self, argv: list[str], file_bytes: int, listener: Collector | None = None) -> None:
+        ended = run(
+            argv,
+            folder=self.tools.folder,
+            python=self.tools.python,
+            bounds=Bounds(
+                memory_bytes=limits.ENCODE_MEMORY_BYTES,
+                file_bytes=file_bytes,
+                deadline=self.deadline,
+            ),
+            listener=listener or Collector(most=0),
+            stop=self.tools.stop,
+        )
+        if ended.status:
+            raise EncodeFailed("a sample cannot be encoded")
+
+
+def _doubtful(choice: Choice, what: str, error: Exception) -> Choice:
+    words = str(error) or type(error).__name__
+    warning = f"the {what} could not be sampled, so the preset's own figures stand: {words}"
+    return replace(choice, warnings=(*choice.warnings, warning))
