@@ -30,6 +30,8 @@ from tests.service.harness import ROOT, until
 
 SITE: Final = ROOT / "tests" / "crash" / "site"
 SWEEP_EVERY_S: Final = "0.5"
+PIECE_S: Final = "2"
+"""Lectures of four seconds and more are cut into pieces."""
 POINTS: Final[Mapping[str, Sequence[str]]] = {
     "receiver": ("objects.create.commit after #1", "bus.publish before #1"),
     "courier": ("courier.send after #1",),
@@ -122,7 +124,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             folder=folder,
             services=said,
             stand_ins={"storage": storage.removeprefix("http://"), "lms": f"127.0.0.1:{lms.port}"},
-            settings=QUICK,
+            settings={**QUICK, "PIECE_S": PIECE_S},
             lives={name: _lives(folder, said[name], points) for name, points in POINTS.items()},
         ) as stack,
     ):

@@ -35,7 +35,7 @@ REFUSALS = (Answer(status=503), Answer(status=429))
 def lecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recording whose encode takes long enough to be killed in its middle."""
     path = tmp_path_factory.mktemp("lecture") / "lecture.mp4"
-    return make_clip(path, seconds=8, size="1280x720")
+    return make_clip(path, seconds=8, size="1280x720", gop=25)
 
 
 def test_every_service_may_be_killed_at_its_worst_moment(
