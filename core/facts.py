@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from core import events as ev
 from core.job import UNFINISHED, Change, Job
 from core.views import saved_percent
 
 Fields = dict[str, object]
+_SAME: Final = {"PieceFailed": "Failed"}
+"""What a query and an alert need not tell apart."""
 
 
 def told(
@@ -22,7 +26,7 @@ def told(
     """
     line = _new_line(before, after)
     if line is not None:
-        name, note = line.event, line.note
+        name, note = _SAME.get(line.event, line.event), line.note
     elif before is not None and before.board != after.board:
         return None  # a piece went back: its worker tells
     elif any(isinstance(effect, ev.Publish) for effect in effects):
@@ -82,9 +86,7 @@ def _own(event: str, before: Job | None, after: Job) -> Fields:
             facts = {"pieces": after.board.pieces}
         case "Encoded":
             facts = _encoded(after)
-        case "Retried" | "Failed" | "PieceFailed" | "Poisoned" | "DeliveryRefused" if (
-            after.failure is not None
-        ):
+        case "Retried" | "Failed" | "Poisoned" | "DeliveryRefused" if after.failure is not None:
             facts = {"code": after.failure.code, "reason": after.failure.reason}
         case "DeliveryDeferred" if after.delivery is not None:
             next_in_s = round(after.due_at - after.updated_at, 3)

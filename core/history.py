@@ -23,6 +23,8 @@ def _note(event: ev.Event) -> str | None:
             return f"{event.outcome}; next in {event.delay_s:.0f} s"[: limits.REASON_CHARS_MAX]
         case ev.PieceFailed():
             return f"{event.failure.code}: {event.failure.reason}"[: limits.REASON_CHARS_MAX]
+        case ev.PiecesRefused():
+            return event.reason[: limits.REASON_CHARS_MAX]
         case ev.PiecesCut():
             return f"{event.pieces} pieces"
         case ev.Encoded():

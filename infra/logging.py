@@ -31,6 +31,7 @@ _WARNINGS: Final = frozenset(
         "job.deliverydeferred",
         "job.retried",
         "lease.not_renewed",
+        "piece.failed",
         "process.not_started",
         "process.restarted",
         "push.again",

@@ -69,6 +69,9 @@ class PieceStep:
                 event = PiecesRefused(cut=board.cut, reason=error.detail)
             except (MediaError, PassingFailure, Unavailable, MissingObject) as error:
                 event = after_piece_failure(board, number, claim, error, self.ledger.policy)
+                self.ledger.log.emit(
+                    "piece.failed", piece=number, code=error.code, reason=error.detail
+                )
             self.ledger.apply(job.job_id, event)
 
     def _make(

@@ -189,6 +189,8 @@ def test_a_piece_that_cannot_be_made_ends_the_job(world: World) -> None:
     after = world.ledger.apply("video-1", failed)
     assert (after.state, after.failure) == (State.FAILED, a_failure("encode_failed"))
     assert after.history[-1].event == "PieceFailed"
+    told = dict(world.log.events)["job.failed"]
+    assert (told["code"], told["state"]) == ("encode_failed", "failed")
     with pytest.raises(StaleMessage):
         world.ledger.claim_piece(piece_message(after, 0))
     with pytest.raises(LeaseLost):
