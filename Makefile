@@ -6,7 +6,7 @@ JOBS ?= auto
 UV_COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra build
 
-.PHONY: help demo up test check check-terraform format bench bench-encode images lock clean
+.PHONY: help demo up test check check-terraform format bench bench-encode bench-scale bench-ladder images lock clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -57,6 +57,12 @@ bench: $(VENV)/dev.ok ## print the figures of the README and write them to bench
 
 bench-encode: $(VENV)/dev.ok ## bytes, VMAF and CPU time against bare FFmpeg, on recordings of your own: CLIPS=dir (SECONDS=60 for less)
 	$(BIN)/python -m bench encode $(if $(CLIPS),--clips "$(CLIPS)") $(if $(SECONDS),--seconds $(SECONDS))
+
+bench-scale: $(VENV)/dev.ok ## a recording in pieces against one encode, and an hour of it on 1 to 256 workers: FILE=path
+	$(BIN)/python -m bench.scale $(if $(FILE),--file "$(FILE)")
+
+bench-ladder: $(VENV)/dev.ok ## CPU time of a ladder in one run against one run for each rendition
+	$(BIN)/python -m bench ladder
 
 images: ## build the container images, start and probe each one (docker, or as root on Debian buildah)
 	@.ci/images $(TARGET)

@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from bench import encode, front, handshake, machine, status, upload
+from bench import encode, front, handshake, ladder, machine, status, upload
 from bench.report import BenchFailed, Report, publish
 from core import limits
 from core.errors import LecternError
@@ -87,9 +87,21 @@ def front_(megabytes: int, repetitions: int) -> None:
               type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Folder of recordings.")  # fmt: skip
 @click.option("--seconds", type=click.FloatRange(2), help="Of each recording (default: all).")
-def encode_(clips: Path, seconds: float | None) -> None:
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Where it goes.",
+              default=machine.ROOT / "docs" / "bytes-vmaf.png")  # fmt: skip
+def encode_(clips: Path, seconds: float | None, plot: Path) -> None:
     """Compare bytes, VMAF and computing time with the field's own FFmpeg command."""
-    _publish(lambda: encode.benchmark(clips, seconds=seconds, say=click.echo))
+    _publish(lambda: encode.benchmark(clips, seconds=seconds, picture=plot, say=click.echo))
+
+
+@main.command("ladder")
+@click.option("--media", envvar="LECTERN_TEST_MEDIA", default=machine.ROOT.parent / "shared/media",
+              type=click.Path(path_type=Path), help="Folder of test recordings.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(2), default=15, help="Of each recording.")
+@click.option("--rounds", type=click.IntRange(1), default=3, help="The best one counts.")
+def ladder_(media: Path, seconds: float, rounds: int) -> None:
+    """Compare one run for all renditions with one run for each."""
+    _publish(lambda: ladder.run(media, seconds=seconds, rounds=rounds))
 
 
 def _all() -> list[str]:

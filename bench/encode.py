@@ -30,8 +30,13 @@ _VMAF: Final = 93.0
 _MISS_MAX: Final = 1.0
 
 
-def benchmark(folder: Path, *, seconds: float | None, say: Callable[[str], None]) -> Report:
-    """Measure every recording of `folder`, of each its first `seconds` where that is given."""
+def benchmark(
+    folder: Path, *, seconds: float | None, picture: Path, say: Callable[[str], None]
+) -> Report:
+    """Measure every recording of `folder`, of each its first `seconds` where that is given.
+
+    The plot goes to `picture`.
+    """
     files = sorted(path for path in folder.iterdir() if path.is_file())
     results, refused = [], {}
     for path in files:
@@ -39,11 +44,12 @@ def benchmark(folder: Path, *, seconds: float | None, say: Callable[[str], None]
         with _workplace() as place:
             try:
                 results.append(run(path, place, seconds=seconds))
+                say(_line(results[-1]))
             except Refused as error:
                 refused[path.name] = str(error)
+                say(f"  left out: {error}")
     if not results:
         raise BenchFailed(f"{folder} holds no recording with a picture")
-    picture = OUT / "bytes-vmaf.png"
     plot.bytes_against_vmaf(results, picture)
     return Report(
         name="encode",
@@ -66,6 +72,16 @@ def _workplace() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _line(result: Result) -> str:
+    """Return the essence of a result, for whoever waits for the tables."""
+    made, reference = result.runs[SMART.name], result.runs[REFERENCE]
+    ratio, cpu_ratio = result.ratio(SMART.name), result.cpu_ratio(SMART.name)
+    return (
+        f"  smart: {ratio:.2f} x the bytes and {cpu_ratio:.2f} x the CPU time of the reference, "
+        f"VMAF {made.quality.mean:.1f} for {reference.quality.mean:.1f}"
+    )
 
 
 def group_of(result: Result) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 from core.documents import from_document, to_document
 from core.errors import BadMessage
+from core.making import Quality
 from core.media import MediaInfo
 from core.pieces import PiecePlan
 from core.presets import Preset
@@ -31,6 +32,7 @@ class Assignment:
     pieces: PiecePlan
     warnings: tuple[str, ...]
     work_s: float
+    quality: Quality | None = None
 
     def to_bytes(self) -> bytes:
         """Return the assignment as it is stored: UTF-8 JSON."""

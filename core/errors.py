@@ -183,7 +183,7 @@ class UnreadableMedia(MediaError):
 
 
 class NoVideoStream(MediaError):
-    """The file has no picture, only sound, cover art or data."""
+    """The file has neither picture nor sound, only cover art, text or data."""
 
     code = "no_video_stream"
 

@@ -13,7 +13,9 @@ from core.timeline import Keyframe, PictureLine
 
 _FRAMES_MIN: Final = 16
 """Frames that a piece has at least: more than an encoder reorders."""
-_ROOM: Final = 0.5
+SHORTEST: Final = 0.5
+"""Share of the wanted length that every piece has."""
+_ROOM: Final = 1 - SHORTEST
 """A cut moves by up to this share of a piece to meet a keyframe."""
 _PREROLL: Final = 2.0
 """Pieces' lengths of picture that are decoded before a cut where no keyframe is near."""

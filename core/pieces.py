@@ -16,7 +16,7 @@ from typing import Any, Final
 from core.documents import from_document, to_document
 from core.errors import BadMessage
 from core.media import MediaInfo
-from core.piece_bounds import boundaries, rescaled, seen, sound_grid
+from core.piece_bounds import SHORTEST, boundaries, rescaled, seen, sound_grid
 from core.plan import AudioEncode, Copy, Plan, VideoEncode
 from core.timeline import Keyframe, PictureLine, SoundLine, Timeline
 
@@ -25,8 +25,9 @@ PIECES_FORMAT: Final = 1
 PIECE_S: Final = 60.0
 """Seconds of picture in a piece. Against the whole of 4 minutes of 1080p30, pieces of 8 s cost 9%
 more CPU time, those of 30 s nothing."""
-PICTURE_PIECES_MAX: Final = 400
-"""Picture pieces of one recording; a day is cut into pieces of 216 s."""
+PICTURE_PIECES_MAX: Final = 600
+"""Picture pieces of one recording. Some are half as long as wanted, so that pieces get longer from
+5 hours on; those of a day last 288 s."""
 SOUND_PIECES_MAX: Final = 100
 PIECES_MAX: Final = PICTURE_PIECES_MAX + SOUND_PIECES_MAX
 WHOLE_BELOW: Final = 2.0
@@ -51,7 +52,7 @@ class PicturePiece:
 
     Copying begins at `keyframe` and takes all frames shown before `read_end`. `first` and `last`
     are when the piece's first and last frame are shown in the output, in its ticks. Where frames
-    are thinned out, `selected_before` is the tick of the last one kept before this piece.
+    are thinned out `start` is one that is kept, so that thinning goes on as in the whole.
     """
 
     number: int
@@ -62,7 +63,6 @@ class PicturePiece:
     frames: int
     first: int
     last: int
-    selected_before: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +211,7 @@ def _cut(
     lengths_s: tuple[float, float],
 ) -> PiecePlan | str:
     """Return the pieces, or why there are none."""
-    piece_s = max(lengths_s[0], info.duration_s / PICTURE_PIECES_MAX)
+    piece_s = max(lengths_s[0], info.duration_s / PICTURE_PIECES_MAX / SHORTEST)
     sound_s = max(lengths_s[1], info.duration_s / SOUND_PIECES_MAX)
     video = plan.video
     if not isinstance(video, VideoEncode):
@@ -271,9 +271,6 @@ def _pictures(
                 frames=end - at,
                 first=output[0],
                 last=output[1],
-                selected_before=line.times[kept[at - 1]]
-                if at and video.frame_gap_min_s is not None
-                else None,
             )
         )
     return pieces

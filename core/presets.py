@@ -99,7 +99,8 @@ def in_codec(preset: Preset, codec: Codec) -> Preset:
     scale = SCALES[codec]
     if codec is preset.codec:
         return preset
-    return replace(preset, codec=codec, speed=scale.speed or preset.speed, crf=scale.first)
+    speed = scale.speed or LECTURE.speed
+    return replace(preset, codec=codec, speed=speed, crf=scale.first)
 
 
 BY_NAME: Final[Mapping[str, Preset]] = MappingProxyType({p.name: p for p in (SMART, LECTURE)})

@@ -16,9 +16,9 @@ from core import limits
 from core.acceptance import accept, remarks
 from core.errors import BadOutput, DamagedSource, EncodeFailed, UnreadableMedia
 from core.job import MediaSummary
-from core.making import Making
+from core.making import Levels, Making, Quality
 from core.media import Container, MediaInfo
-from core.plan import Copy, Plan, plans
+from core.plan import AudioEncode, Copy, Plan, plans
 from core.ports import Progress
 from core.presets import Preset
 from core.smart import Choice
@@ -76,7 +76,8 @@ class Survey:
     info: MediaInfo
     preset: Preset
     warnings: tuple[str, ...]
-    choice: Choice | None
+    choice: Choice | None = None
+    quality: Quality | None = None
 
 
 def compress(
@@ -116,6 +117,7 @@ def survey(workshop: Workshop, source: Path, preset: Preset) -> Survey:
         preset=choice.preset,
         warnings=(*told, *choice.warnings),
         choice=choice if preset.target else None,
+        quality=_quality(info, choice),
     )
 
 
@@ -284,7 +286,30 @@ def _making(workshop: Workshop, found: Survey, made: Made) -> Making:
         arguments=tuple(argv[1:]),
         cpu_s=0.0,
         price_per_cpu_s=0.0,
+        quality=found.quality,
+        levels=_levels(found.info, made.plan),
     )
+
+
+def _quality(info: MediaInfo, choice: Choice) -> Quality | None:
+    """Return what samples promise of the encode that they led to."""
+    video = info.video
+    if choice.expected is None or not choice.probes or video is None or video.picture is None:
+        return None
+    return Quality(
+        mean=choice.expected.mean,
+        low=choice.expected.low,
+        sampled_s=len(choice.probes[-1].sizes) / max(video.picture.fps, 1.0),
+    )
+
+
+def _levels(info: MediaInfo, plan: Plan) -> Levels | None:
+    audio = info.audio
+    heard = audio.sound.loudness if audio and audio.sound else None
+    if heard is None:
+        return None
+    gain = plan.audio.gain if isinstance(plan.audio, AudioEncode) else None
+    return Levels(source_lufs=heard.integrated_lufs, gain_db=gain.db if gain else 0.0)
 
 
 @cache

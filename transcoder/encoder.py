@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from core import limits
-from core.errors import EncodeFailed, EncoderKilled, MediaTooComplex, ScratchFull
+from core.errors import DamagedSource, EncodeFailed, EncoderKilled, MediaTooComplex, ScratchFull
 from core.media import Container
 from core.plan import Plan
 from transcoder.command import command, decode_check
@@ -118,6 +118,8 @@ def failure(ended: Exit) -> Exception:
         return Outgrown()
     if "Cannot allocate memory" in tail or "malloc of size" in tail:
         return MediaTooComplex("the recording needs more memory than a step may use")
+    if "error rate" in tail and "exceeds maximum" in tail:
+        return DamagedSource("most of the recording cannot be decoded; send it again")
     if ended.status == _INTERRUPTED:
         return EncoderKilled("the encoder was asked to end by somebody else")
     return EncodeFailed(f"the recording cannot be encoded: {last_words(tail)}")

@@ -106,7 +106,7 @@ class MediaPress:
             info=assignment.source,
             preset=assignment.preset,
             warnings=assignment.warnings,
-            choice=None,
+            quality=assignment.quality,
         )
         try:
             return self._joined(workshop, assignment, pieces, found, began)
@@ -150,6 +150,7 @@ class MediaPress:
             pieces=plan,
             warnings=found.warnings,
             work_s=time.monotonic() - began,
+            quality=found.quality,
         )
 
     def _cut(

@@ -6,6 +6,7 @@ there is removed. Where the samples fail, the preset's own figures stand, with a
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable
@@ -14,11 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from core import limits
-from core.codecs import SCALES
+from core.codecs import SCALES, Codec
 from core.errors import EncodeFailed, MediaError, PassingFailure
 from core.media import MediaInfo
 from core.plan import VideoEncode, encoding_of
-from core.presets import Preset, Target
+from core.presets import Preset, Target, in_codec
 from core.smart import (
     PROBES_MAX,
     Choice,
@@ -132,37 +133,47 @@ class _Bench:
         if video is None or video.picture is None:
             return choice
         parts = windows(info.duration_s, video.picture.fps)
+        if not parts:
+            return choice
         try:
-            taken = parts and self._take(source, info, choice.preset, parts)
-            return self._search(info, choice, target) if taken else choice
-        except (MediaError, PassingFailure, Outgrown, ValueError, LookupError) as error:
+            self._take(source, info, choice.preset, parts)
+            return self._search(info, choice, target)
+        except (MediaError, PassingFailure, Outgrown, OSError, ValueError, LookupError) as error:
             return _doubtful(choice, "picture", error)
 
     def _take(
         self, source: str, info: MediaInfo, preset: Preset, parts: tuple[Window, ...]
-    ) -> bool:
-        """Write the windows' frames into one file; tell whether there are any."""
+    ) -> None:
+        """Write the windows' frames into one file; raises EncodeFailed where there are none."""
         video = encoding_of(info, preset)
         sample, part = self.tools.folder / SAMPLE, self.tools.folder / _PART
         with sample.open("wb") as file:
             for number, window in enumerate(parts):
                 self.report(_HEARD + (_TAKEN - _HEARD) * number / len(parts))
                 argv = taking(self.tools.ffmpeg, info.container, source, video, window, _PART)
-                self._run(argv, _PART_BYTES_MAX)
-                if part.exists():
+                with contextlib.suppress(EncodeFailed):  # where frames are rare it may have none
+                    self._run(argv, _PART_BYTES_MAX)
                     with part.open("rb") as piece:
                         shutil.copyfileobj(piece, file)
+                part.unlink(missing_ok=True)
                 if file.tell() > _SAMPLE_BYTES_MAX:
                     break
-        return sample.stat().st_size > 0
+        if sample.stat().st_size == 0:
+            raise EncodeFailed("no frame can be taken")
 
     def _search(self, info: MediaInfo, choice: Choice, target: Target) -> Choice:
-        """Probe until the CRF is known; the first probe also tells the kind."""
+        """Probe until the CRF is known; the first probe also tells the kind.
+
+        Only H.264 has a packet for each frame that says how much happens in it.
+        """
         first = replace(choice.preset, crf=SCALES[choice.preset.codec].first)
         probes = [self._probe(encoding_of(info, first))]
-        if len(probes[0].sizes) < _FRAMES_MIN:
+        shown = probes[0]
+        if first.codec is not Codec.H264:
+            shown = self._probe(encoding_of(info, in_codec(first, Codec.H264)))
+        if len(shown.sizes) < _FRAMES_MIN:
             raise EncodeFailed("there are too few frames")
-        kind = kind_of(probes[0])
+        kind = kind_of(shown)
         for _ in range(PROBES_MAX - 1):
             crf = next_crf(probes, kind, target)
             if crf is None:

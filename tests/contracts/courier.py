@@ -11,6 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -106,6 +107,19 @@ class CourierContract:
         assert "Transfer-Encoding" not in seen
         assert seen["X-Lectern-Sha256"] == hashlib.sha256(VIDEO).hexdigest()
         assert seen["User-Agent"].startswith("Lectern/")
+
+    def test_a_lecture_without_a_picture_is_called_sound(self, lms: ExampleLms) -> None:
+        seen: dict[str, str] = {}
+
+        def look(visit: Visit) -> Response:
+            file = visit.request.files["file"]
+            seen.update(name=file.filename or "", type=file.content_type or "")
+            return Response()
+
+        lms.behave(look)
+        parcel = replace(parcel_of(), file_name="7c1e.m4a", content_type="audio/mp4")
+        assert self.make(lms.url).send(parcel, Stored(VIDEO)) == Answered(status=200)
+        assert seen == {"name": "7c1e.m4a", "type": "audio/mp4"}
 
     def test_the_receipt_comes_along_and_is_signed_on_its_own(self, lms: ExampleLms) -> None:
         assert self.send(lms) == Answered(status=200)

@@ -131,6 +131,20 @@ def test_content_decides_the_type(door: Door, data: bytes) -> None:
     assert_nothing_stored(door)
 
 
+@pytest.mark.parametrize(
+    ("head", "container"),
+    [
+        (b"RIFF\xff\xff\xff\xffWAVEfmt ", "wav"),
+        (b"ID3\x04\x00\x00\x00\x00\x00\x7f", "mp3"),
+        (b"fLaC\x00\x00\x00\x22", "flac"),
+    ],
+)
+def test_a_lecture_without_a_picture_is_taken(door: Door, head: bytes, container: str) -> None:
+    response = door.receive(Lecture(data=head + bytes(5000)).body())
+    assert response.status_code == 200
+    assert door.world.ledger.read("video-1").source.container == container
+
+
 def test_a_wrong_type_is_refused_before_the_rest_is_read(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -256,6 +256,7 @@ def test_a_conflict_that_is_known_is_told_before_a_byte_is_sent(
         ({"sha256": "abc"}, 400, "invalid_field"),
         ({"sha256": 1}, 400, "invalid_field"),
         ({"content_type": "image/png"}, 400, "unsupported_type"),
+        ({"content_type": "audio"}, 400, "unsupported_type"),
         ({"content_type": "video/mp4\r\nX: y"}, 400, "unsupported_type"),
     ],
 )

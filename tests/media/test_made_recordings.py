@@ -53,6 +53,20 @@ def test_the_picture_stands_upright(
     assert (seen.size, blue_corner(seen)) == (size, corner)
 
 
+@pytest.mark.parametrize("name", ["turned.mp4", "turned.mkv"])
+def test_a_turn_that_only_the_pictures_tell_of_counts_too(media: Media, name: str) -> None:
+    """H.264 can carry it in a message of its own, counted the other way round."""
+    plain = corners(media, "upright.mp4")
+    told = ["-bsf:v", "h264_metadata=display_orientation=insert:rotate=90"]
+    seen = look(media.compress(media.make(name, "-i", str(plain), "-c", "copy", *told)).path)
+    assert (seen.size, blue_corner(seen)) == ((120, 160), "bottom left")
+
+
+def test_a_turn_in_matroska_counts_too(media: Media) -> None:
+    seen = look(media.compress(corners(media, "turned.mkv", "-display_rotation", "-90")).path)
+    assert (seen.size, blue_corner(seen)) == ((120, 160), "top right")
+
+
 @pytest.mark.parametrize(
     ("given", "made"),
     [("322x242", (322, 242)), ("1280x960", (960, 720)), ("720x1280", (720, 1280))],
@@ -89,6 +103,29 @@ def test_other_pixels_keep_their_colours(media: Media, pixels: tuple[str, str]) 
     }
     for got, wanted in zip(frame.pixel(0.5, 0.5), (0x40, 0xA0, 0xE0), strict=True):
         assert got == pytest.approx(wanted, abs=26)
+
+
+@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"], ids=["PQ", "HLG"])
+def test_hdr_keeps_its_colours_and_its_white_stays_white(media: Media, transfer: str) -> None:
+    """Reference white of 203 cd/m2, red and a grey, as ITU-R BT.2408 has them in HDR."""
+    patches = "color=white:s=160x120:r=25:d=1,drawbox=w=80:h=60:color=red:t=fill"
+    grey = "drawbox=x=80:w=80:h=60:color=0x808080:t=fill,noise=alls=4:allf=t,format=yuv444p"
+    known = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
+    light = "zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt2020"
+    linear = "setparams=color_primaries=bt2020:color_trc=linear:colorspace=gbr"
+    made = f"zscale=t={transfer}:m=bt2020nc:r=tv:npl=203,format=yuv420p10le"
+    tags = f"log-level=0:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc"
+    codec = ["-c:v", "libx265", "-preset", "ultrafast", "-crf", "4", "-x265-params", tags]
+    chain = f"{patches},{grey},{known},{light},{linear},{made}"
+    source = media.make("source.mp4", "-f", "lavfi", "-i", chain, *codec, "-tag:v", "hvc1")
+    seen = look(media.compress(source).path)
+    frame = seen.frames[0]
+    assert (frame.color_trc, frame.colorspace, frame.color_primaries) == (1, 1, 1)
+    white, red, middle = (seen.pixel(x, y) for x, y in ((0.5, 0.9), (0.2, 0.2), (0.8, 0.2)))
+    assert min(white) > 200
+    assert max(white) - min(white) < 16
+    assert red[0] > 3 * max(red[1:])
+    assert all(100 < part < 150 for part in middle)
 
 
 def test_fields_are_joined(media: Media) -> None:

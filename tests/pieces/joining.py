@@ -67,7 +67,7 @@ def planned(info: MediaInfo) -> Plan:
     """Return the first plan, quick and without a bound on its size."""
     plan = next(p for p in plans(info, DEFAULT) if isinstance(p.video, VideoEncode))
     assert isinstance(plan.video, VideoEncode)
-    return replace(plan, size_max=2**40, video=replace(plan.video, speed="ultrafast"))
+    return replace(plan, size_max=2**40, video=replace(plan.video, speed="veryfast"))
 
 
 def in_pieces(path: Path, plan: Plan, info: MediaInfo, piece_s: float, sound_s: float) -> PiecePlan:
@@ -110,15 +110,16 @@ def both_ways(source: Path, folder: Path, *, piece_s: float, sound_s: float) -> 
     return Joined(plan=pieces, made=made, whole=folder / "whole.mp4", joined=result.path)
 
 
-def times(path: Path, kind: str) -> list[tuple[int, int, int]]:
-    """Return display time, decoding time and duration of each packet, in the track's ticks."""
+def times(path: Path, kind: str) -> tuple[list[int], list[int], list[int]]:
+    """Return display times in order, decoding times and durations of all packets, in ticks."""
     with av.open(str(path)) as container:
-        streams = [s for s in container.streams if s.type == kind]
-        if not streams:
-            return []
-        return [
-            (p.pts or 0, p.dts or 0, p.duration or 0) for p in container.demux(streams) if p.size
-        ]
+        streams = [stream for stream in container.streams if stream.type == kind]
+        packets = [p for p in container.demux(streams) if p.size] if streams else []
+        return (
+            sorted(p.pts or 0 for p in packets),
+            [p.dts or 0 for p in packets],
+            [p.duration or 0 for p in packets],
+        )
 
 
 def edits(path: Path) -> list[str]:

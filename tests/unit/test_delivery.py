@@ -157,6 +157,14 @@ def test_a_parcel_keeps_its_id_over_attempts_and_names_no_original() -> None:
     assert (first.file_name, first.file_size, first.file_sha256) == ("run-1.mp4", 1000, "ab" * 32)
 
 
+def test_a_lecture_without_a_picture_is_sent_as_sound() -> None:
+    heard = MediaSummary(width=0, height=0, duration_s=1.0, video_codec="", audio_codec="aac")
+    shown, sound = JOB, replace(JOB, output=replace(OUTPUT, media=heard))
+    assert parcel_of(shown, NOW).content_type == "video/mp4"
+    parcel = parcel_of(sound, NOW)
+    assert (parcel.file_name, parcel.content_type) == ("run-1.m4a", "audio/mp4")
+
+
 def test_a_job_without_output_makes_no_parcel() -> None:
     with pytest.raises(ValueError, match="no output"):
         parcel_of(replace(JOB, output=None), NOW)

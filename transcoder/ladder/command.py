@@ -24,10 +24,13 @@ _SCALER: Final = "bilinear"
 is skipped; it costs half of `bicubic`."""
 _SHEET_QUALITY: Final = "5"
 _AAC_FRAME: Final = 1024
-_SEGMENTER: Final = "movflags=+default_base_moof+frag_discont:use_editlist=1"
+_SEGMENTER: Final = "movflags=+default_base_moof+frag_discont+skip_sidx:use_editlist=1"
 """A track that begins late has late times in its segments, as browsers want it. The edit list
 takes away what reordering pictures adds. Negative offsets would do without one, but FFmpeg's own
-reader, and so many a player, shows such pictures two frames late."""
+reader, and so many a player, shows such pictures two frames late. With a `sidx` FFmpeg would move
+the first picture of a segment to where the one before it was thought to end."""
+_TRUE_DURATIONS: Final = "setts=duration=if(eq(NEXT_DTS\\,NOPTS)\\,DURATION\\,NEXT_DTS-DTS)"
+"""Where frames come irregularly a packet lasts until the next one, and times add up to the tick."""
 
 
 def ladder_command(ffmpeg: Path, plan: LadderPlan, source: str, folder: str) -> list[str]:
@@ -106,6 +109,7 @@ def _rendition(variant: Variant, plan: LadderPlan, folder: str) -> list[str]:
         *encoding(video),
         *("-force_key_frames:v", _keyframes(plan.segment_s)),
         *_tags(video),
+        *("-bsf:v", _TRUE_DURATIONS),
         *_segments(plan, folder),
     ]
 

@@ -7,15 +7,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from core.errors import BadOutput
 from core.media import Container
 from core.pieces import PicturePiece, PiecePlan, SoundPiece
 from core.plan import AudioEncode, Copy, Plan, VideoEncode
 from core.timeline import SoundLine
 from transcoder.command import command, filters
 
-_FIRST: Final = "isnan(prev_selected_t)"
-"""How the thinning of frames knows that there was none before."""
 _UNEDITED: Final = ("-use_editlist", "0")
 """A piece's times are only those between its frames; an edit list would round its beginning."""
 _FORM_CONTAINERS: Final = {
@@ -39,7 +36,7 @@ def picture_command(
         f"setpts=PTS+{base + plan.shift},"
         f"{_before_choosing(video)}"
         f"select='gte(t,{_before_s(plan, piece.start)!r})*lt(t,{_before_s(plan, piece.end)!r})',"
-        f"{_thinned(video, plan, piece)}"
+        f"{filters(replace(video, deinterlace=False))}"
     )
     return _command(ffmpeg, alone, plan.form, names, ("-vf", chain))
 
@@ -102,19 +99,6 @@ def _before_choosing(video: VideoEncode) -> str:
 def _before_s(plan: PiecePlan, time: int) -> float:
     """Return the second half a tick before `time`; filters may count in finer ticks than these."""
     return float((time + plan.shift - Fraction(1, 2)) * plan.source_time_base)
-
-
-def _thinned(video: VideoEncode, plan: PiecePlan, piece: PicturePiece) -> str:
-    """Return all other filters; thinning goes on from the last frame kept before the piece."""
-    rest = filters(replace(video, deinterlace=False))
-    if piece.selected_before is None or video.frame_gap_min_s is None:
-        return rest
-    if _FIRST not in rest:
-        raise BadOutput("the thinning of frames cannot go on from piece to piece")
-    base = plan.source_time_base
-    before_s = float(piece.selected_before + plan.shift) * (base.numerator / base.denominator)
-    due = f"gte(t-{before_s!r},{video.frame_gap_min_s:.5f})"
-    return rest.replace(_FIRST, f"{_FIRST}*{due}", 1)
 
 
 def _command(

@@ -57,20 +57,25 @@ class _Taken:
 def encode_piece(plan: PiecePlan, piece: Piece, source: Ranges, workshop: Workshop) -> MadePiece:
     """Make `piece` as `piece-<number>.mp4` in the workshop's folder; nothing else stays there.
 
-    Reads of `source` only what the piece needs. Raises BadOutput where the piece is not what was
+    Reads of `source` only what the piece needs, in blocks; give `Blocks` for other ones than those
+    of 1 MiB. Raises BadOutput where the piece is not what was
     planned (the recording must then be encoded whole), EncodeFailed, Outgrown, what `runner.run`
     raises and what `source` raises.
     """
     if not isinstance(piece, PicturePiece | SoundPiece | StreamPiece):
         raise TypeError("a recording that stays whole is compressed, not encoded in pieces")
     excerpt = workshop.folder / _EXCERPT
+    blocks = source if isinstance(source, Blocks) else Blocks(source)
+    before = blocks.fetched
     try:
-        with Desk(blocks := Blocks(source)) as desk:
+        with Desk(blocks) as desk:
             taken = _excerpt(plan, piece, desk, workshop)
         made = _encoded(plan, piece, taken, workshop)
     finally:
         excerpt.unlink(missing_ok=True)
-    return MadePiece(path=made[0], frames=made[1], fetched=blocks.fetched, warnings=made[2])
+    return MadePiece(
+        path=made[0], frames=made[1], fetched=blocks.fetched - before, warnings=made[2]
+    )
 
 
 def _excerpt(plan: PiecePlan, piece: Piece, desk: Desk, workshop: Workshop) -> _Taken:

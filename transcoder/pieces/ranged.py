@@ -31,9 +31,12 @@ _BLOCKS: Final = 16
 
 
 class Ranges(Protocol):
-    """A source that any part can be read of; `size` is its bytes in all."""
+    """A source that any part can be read of."""
 
-    size: int
+    @property
+    def size(self) -> int:
+        """Return its bytes in all."""
+        ...
 
     def read(self, start: int, count: int) -> bytes:
         """Return `count` bytes from `start` on, fewer only at the end."""
