@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import subprocess
@@ -99,7 +100,8 @@ def _in_one(folder: Path, plan: LadderPlan) -> tuple[float, int]:
     made = folder / "set"
     for name in (*(variant.name for variant in plan.variants), AUDIO):
         (made / name).mkdir(parents=True)
-    argv = ladder_command(machine.encoder(), plan, "source.mp4", made.name)
+    cores = os.cpu_count() or 1
+    argv = ladder_command(machine.encoder(), plan, "source.mp4", made.name, cores=cores)
     cpu_s = _cpu_s(argv, folder)
     size = sum(path.stat().st_size for path in made.rglob("*.m4s"))
     shutil.rmtree(made)

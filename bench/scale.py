@@ -31,7 +31,7 @@ from bench.scale_plot import wall_against_workers
 from bench.vmaf import measure
 from core.errors import LecternError
 from core.media import Container, MediaInfo
-from core.pieces import PicturePiece, PiecePlan, cut
+from core.pieces import PIECE_S, PicturePiece, PiecePlan, cut
 from core.plan import Plan, VideoEncode, plans
 from core.presets import LECTURE as PRESET
 from lectern.demo_lecture import LECTURE
@@ -67,6 +67,16 @@ class Clock:
         yield
         self.wall_s[name] = time.monotonic() - wall
         self.cpu_s[name] = children_cpu_s() - cpu
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Seconds of the real run, of the part that is also encoded whole, and of a piece."""
+
+    seconds: float
+    compared_s: float
+    piece_s: float
+    workers: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,15 +142,19 @@ def make_piece(document: str, number: int, source: str, folder: str) -> tuple[st
     return str(path), children_cpu_s() - cpu, time.monotonic() - wall
 
 
-def in_pieces(source: Path, info: MediaInfo, plan: Plan, folder: Path, workers: int) -> Run:
-    """Cut, make the pieces with `workers` processes, and join."""
+def in_pieces(source: Path, folder: Path, options: Options) -> Run:
+    """Probe, cut, make the pieces with several processes, join, and check."""
     clock, shop = Clock(), workshop(folder)
+    with clock.part("probe"):
+        info = probed(source)
+    plan = planned(info)
     with clock.part("timeline"):
-        pieces = cut(info, plan, take_timeline(FileRanges(source), plan, shop))
+        timeline = take_timeline(FileRanges(source), plan, shop)
+        pieces = cut(info, plan, timeline, piece_s=options.piece_s)
     if pieces.whole_because:
         raise BenchFailed(f"{source.name} stays whole: {pieces.whole_because}")
     document = json.dumps(pieces.to_document())
-    with clock.part("pieces"), ProcessPoolExecutor(workers) as pool:
+    with clock.part("pieces"), ProcessPoolExecutor(options.workers) as pool:
         jobs = [
             pool.submit(make_piece, document, number, str(source), str(folder))
             for number in range(len(pieces.pieces))
@@ -179,10 +193,10 @@ def looped(source: Path, seconds: float, to: Path) -> Path:
 
 
 # --- what came of it --------------------------------------------------------------------------
-def work_of(run: Run, survey_s: float, source: Path) -> Work:
+def work_of(run: Run, source: Path) -> Work:
     """Return the run as work for the model."""
     return Work(
-        survey_s=survey_s + run.clock.cpu_s["timeline"],
+        survey_s=run.clock.cpu_s["probe"] + run.clock.cpu_s["timeline"],
         pieces_s=[cpu_s for _, cpu_s, _ in run.pieces],
         join_s=run.clock.cpu_s["join"] + run.clock.cpu_s["check"],
         source_bytes=source.stat().st_size,
@@ -198,13 +212,14 @@ class Comparison:
     cpu: float
     size: float
     vmaf: float
+    work: Work
 
 
-def compare(source: Path, folder: Path, workers: int) -> Comparison:
+def compare(source: Path, folder: Path, options: Options) -> Comparison:
     """Make `source` both ways and return how they differ."""
     info = probed(source)
     plan = planned(info)
-    run = in_pieces(source, info, plan, folder, workers)
+    run = in_pieces(source, folder, options)
     one, clock = whole(source, plan, folder)
     outputs = [(path, (plan.width, plan.height)) for path in (one, run.output)]
     first, second = measure(source, info, outputs, _VMAF_EVERY)
@@ -213,28 +228,26 @@ def compare(source: Path, folder: Path, workers: int) -> Comparison:
         cpu=run.cpu_s / clock.cpu_s["whole"],
         size=run.output.stat().st_size / one.stat().st_size,
         vmaf=first.mean - second.mean,
+        work=work_of(run, source),
     )
 
 
-def benchmark(source: Path, options: Mapping[str, float], workers: int) -> Report:
-    """Measure everything; `options` has the seconds of the long and of the compared recording."""
+def benchmark(source: Path, options: Options) -> Report:
+    """Measure everything."""
     OUT.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=OUT) as name:
         folder = Path(name)
-        short = looped(source, options["compared_s"], folder / "short.mp4")
+        short = looped(source, options.compared_s, folder / "short.mp4")
         (folder / "compared").mkdir()
-        compared = compare(short, folder / "compared", workers)
-        long = looped(source, options["seconds"], folder / "long.mp4")
-        clock = Clock()
-        with clock.part("probe"):
-            info = probed(long)
-        run = in_pieces(long, info, planned(info), folder, workers)
-        work = work_of(run, clock.cpu_s["probe"], long)
-    hours = scale_model.outlook(work.times(round(_HOUR_S / options["seconds"])), _WORKERS)
+        compared = compare(short, folder / "compared", options)
+        long = looped(source, options.seconds, folder / "long.mp4")
+        run = in_pieces(long, folder, options)
+        work = work_of(run, long).stretched(
+            options.seconds, compared.work, options.compared_s, _HOUR_S
+        )
+    hours = scale_model.outlook(work, _WORKERS)
     wall_against_workers(hours, _PLOT)
-    return _report(
-        run, compared, hours, work, {**options, "recording": source.name, "workers": workers}
-    )
+    return _report(run, compared, hours, work, {**asdict(options), "recording": source.name})
 
 
 def _report(
@@ -296,14 +309,19 @@ def _hour_table(hours: list[Outlook]) -> Table:
               help="Recording to repeat (default: slides, or the shipped lecture).")  # fmt: skip
 @click.option("--seconds", type=click.FloatRange(130), default=600, help="Of the real run.")
 @click.option("--compared", type=click.FloatRange(130), default=180, help="Of the comparison.")
+@click.option("--piece-s", type=click.FloatRange(5), default=PIECE_S, help="Of a piece.")
 @click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1)
-def main(source: Path | None, seconds: float, compared: float, workers: int) -> None:
+def main(
+    source: Path | None, seconds: float, compared: float, piece_s: float, workers: int
+) -> None:
     """Measure a recording in pieces, and what many workers would make of an hour."""
-    options = {"seconds": seconds, "compared_s": compared}
+    if seconds <= compared:
+        raise click.UsageError("--seconds must be more than --compared")
+    options = Options(seconds=seconds, compared_s=compared, piece_s=piece_s, workers=workers)
     facts = machine.facts()
     given = source or (_SLIDES if _SLIDES.is_file() else LECTURE)
     try:
-        publish(benchmark(given, options, workers), facts)
+        publish(benchmark(given, options), facts)
     except (BenchFailed, LecternError, subprocess.CalledProcessError) as error:
         raise click.ClickException(str(error)) from error
 

@@ -37,14 +37,21 @@ class Work:
     source_bytes: int
     output_bytes: int
 
-    def times(self, factor: int) -> Work:
-        """Return the work for a recording that is `factor` times as long."""
+    def stretched(self, length_s: float, shorter: Work, shorter_s: float, to_s: float) -> Work:
+        """Return the work for a recording of `to_s` seconds; this one has `length_s`.
+
+        Pieces repeat. What is done once grows as it grew from a shorter recording to this one:
+        starting a program costs the same for any.
+        """
+        factor = to_s / length_s
+        whole, part = divmod(len(self.pieces_s) * factor, len(self.pieces_s))
+        more = (to_s - length_s) / (length_s - shorter_s)
         return Work(
-            survey_s=self.survey_s * factor,
-            pieces_s=[*self.pieces_s] * factor,
-            join_s=self.join_s * factor,
-            source_bytes=self.source_bytes * factor,
-            output_bytes=self.output_bytes * factor,
+            survey_s=self.survey_s + more * max(self.survey_s - shorter.survey_s, 0),
+            pieces_s=[*self.pieces_s] * int(whole) + [*self.pieces_s[: round(part)]],
+            join_s=self.join_s + more * max(self.join_s - shorter.join_s, 0),
+            source_bytes=int(self.source_bytes * factor),
+            output_bytes=int(self.output_bytes * factor),
         )
 
 

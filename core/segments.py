@@ -123,6 +123,8 @@ def _rates(sizes: Sequence[int], seconds: Sequence[float], target_s: float) -> I
 _DURATION_S: Final = 0.1
 _OFFSET_S: Final = 0.04
 _ROUNDING_S: Final = 0.002
+_LATE_S: Final = 1.0
+"""Seconds by which tracks that are not used may begin before the others."""
 _FRAME_S_MAX: Final = 1.0
 _AAC_FRAME: Final = 1024
 _SOUND_FRAMES: Final = 3
@@ -207,6 +209,9 @@ def _times(evidence: SetEvidence) -> Iterator[str]:
     """Durations of picture and sound each, and where the sound begins against the picture."""
     source, frame_s = evidence.source, min(evidence.plan.frame_s, _FRAME_S_MAX)
     pairs = [(video, source.video, max(_DURATION_S, frame_s)) for video in evidence.videos]
+    late_s = evidence.videos[0].start_s - (source.video.start_s if source.video else 0.0)
+    if abs(late_s + source.start_s) > _LATE_S:
+        yield f"the picture begins at {evidence.videos[0].start_s:.3f} s"
     audio = evidence.audio
     if audio:
         pairs.append((audio, source.audio, max(_DURATION_S, _padding_s(audio))))

@@ -17,11 +17,9 @@ CODECS = {
     "source.wav": ("pcm_s16le",),
     "source.flac": ("flac",),
     "source.mp3": ("libmp3lame", "-b:a", "160k"),
-    "source.ogg": ("libvorbis", "-b:a", "160k"),
     "source.opus": ("libopus", "-b:a", "160k"),
     "source.m4a": ("aac", "-b:a", "200k"),
     "source.webm": ("libopus", "-b:a", "160k"),
-    "source.mka": ("flac",),
 }
 
 
@@ -61,7 +59,7 @@ def test_small_sound_is_taken_over_bit_by_bit(media: Media) -> None:
     assert sound_packets(result.path) == sound_packets(source)
 
 
-@pytest.mark.parametrize("suffix", ["m4a", "mp3", "flac"])
+@pytest.mark.parametrize("suffix", ["m4a", "mp3"])
 def test_a_cover_is_no_picture(suffix: str, media: Media) -> None:
     cover = media.make("cover.png", *media.picture(seconds=1), "-frames:v", "1")
     words = ["-i", str(cover), *media.tone(), "-map", "1:a", "-map", "0:v", "-c:v", "copy"]
@@ -94,9 +92,7 @@ def test_real_music_becomes_small(shared_media: Path, media: Media) -> None:
     "disguise",
     [
         lambda text: b"ID3\x04\x00\x00\x00\x00\x00\x00" + text,
-        lambda text: b"\xff\xfb\x90\x64" + text,
         lambda text: b"RIFF\xff\xff\xff\xffWAVEfmt " + text,
-        lambda text: b"fLaC\x80\x00\x00\x22" + text,
         lambda text: b"OggS\x00\x02" + b"\0" * 20 + b"\x01\x13OpusHead" + text,
     ],
 )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from core.presets import LECTURE
 from tests.media.conftest import Media
 from tests.media.listening import heard, measured
 
@@ -31,17 +29,14 @@ def test_a_voice_is_brought_to_its_loudness(media: Media, level: float) -> None:
 
 
 def test_a_knock_on_the_desk_does_not_decide_how_loud_the_lecture_is(media: Media) -> None:
-    """The knock is held down; the voice beside it is as loud as anywhere."""
-    made = measured(media.compress(sound(media, f"0.04*{VOICE}+{KNOCK}", 8)).path)
+    """The knock is held down; the voice beside it is as loud as anywhere, and where it was."""
+    source = sound(media, f"0.06*{VOICE}+{KNOCK}", 5)
+    result = media.compress(source).path
+    made, before, after = measured(result), heard(source), heard(result)
     assert made.lufs == pytest.approx(-16, abs=1.5)
     assert made.peak <= -1.5
-
-
-def test_holding_peaks_down_does_not_move_the_sound(media: Media) -> None:
-    source = sound(media, f"0.06*{VOICE}+{KNOCK}")
-    before, after = heard(source), heard(media.compress(source).path)
     syllables = before.onsets(0.03, apart_s=0.25)
-    assert len(syllables) == 12
+    assert len(syllables) == 15
     assert after.onsets(0.12, apart_s=0.25) == pytest.approx(syllables, abs=0.003)
 
 
@@ -69,13 +64,6 @@ def test_an_empty_room_stays_as_it_is(media: Media) -> None:
 
 def test_silence_is_taken(media: Media) -> None:
     assert max(heard(media.compress(sound(media, "0")).path).channels[0]) == 0
-
-
-def test_who_asks_for_no_loudness_gets_none(media: Media) -> None:
-    source = sound(media, f"0.05*{VOICE}")
-    plain = replace(LECTURE, loudness_lufs=None)
-    made = measured(media.compress(source, plain).path)
-    assert made.lufs == pytest.approx(measured(source).lufs, abs=0.5)
 
 
 def test_a_picture_is_not_encoded_anew_for_its_sounds_sake(media: Media) -> None:

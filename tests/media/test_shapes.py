@@ -10,8 +10,8 @@ from core.errors import UnreadableMedia
 from tests.media.conftest import Media
 from tests.media.looking import look
 
-VP8 = ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "2M"]
-VP9 = ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "2M"]
+VP8 = ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "1M"]
+VP9 = ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "1M"]
 H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "8", "-bsf:v", "dump_extra"]
 WHITE = "color=white:r=25:d=1:s="
 
@@ -20,7 +20,7 @@ def joined(media: Media, suffix: str, codec: list[str], *sizes: str) -> Path:
     """Return one recording of a second in each size, white with noise, as a browser writes it."""
     names = []
     for number, size in enumerate(sizes):
-        noise = ["-f", "lavfi", "-i", f"{WHITE}{size},noise=alls=40:allf=t", "-pix_fmt", "yuv420p"]
+        noise = ["-f", "lavfi", "-i", f"{WHITE}{size},noise=alls=20:allf=t", "-pix_fmt", "yuv420p"]
         media.make(f"part-{number}.{suffix}", *noise, *codec)
         names.append(f"file part-{number}.{suffix}\n")
     listed = media.folder / "list.txt"
@@ -40,23 +40,23 @@ def test_another_shape_on_the_way_gets_bars_and_is_told(
     suffix: str, codec: list[str], media: Media
 ) -> None:
     """The window was turned: it is shown whole and in its own shape."""
-    source = joined(media, suffix, codec, "320x240", "240x320", "320x240")
+    source = joined(media, suffix, codec, "160x120", "120x160", "160x120")
     result = media.compress(source)
     seen = look(result.path, keep=80)
-    assert (seen.size, len(seen.times)) == ((320, 240), 75)
+    assert (seen.size, len(seen.times)) == ((160, 120), 75)
     assert is_white(seen.pixel(0.02, 0.5, frame=5))
     assert is_white(seen.pixel(0.02, 0.5, frame=70))
     middle = [is_white(seen.pixel(x, 0.5, frame=37)) for x in (0.02, 0.2, 0.3, 0.7, 0.8, 0.98)]
     assert middle == [False, False, True, True, False, False]
     assert is_white(seen.pixel(0.5, 0.02, frame=37))
-    assert [word for word in result.warnings if "320x240, 240x320" in word]
+    assert [word for word in result.warnings if "160x120, 120x160" in word]
 
 
 def test_the_shape_that_is_shown_longest_is_kept_in_its_largest_size(media: Media) -> None:
     """A browser begins small and grows with the network."""
-    result = media.compress(joined(media, "webm", VP8, "240x240", "160x90", "320x180", "320x180"))
+    result = media.compress(joined(media, "webm", VP8, "120x120", "192x108", "96x54", "96x54"))
     seen = look(result.path, keep=99)
-    assert seen.size == (320, 180)
+    assert seen.size == (192, 108)
     assert is_white(seen.pixel(0.02, 0.5, frame=37))
     assert not is_white(seen.pixel(0.02, 0.5, frame=5))
 

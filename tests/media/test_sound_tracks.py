@@ -35,7 +35,7 @@ def test_a_voice_in_the_middle_of_surround_sound_stays_audible(media: Media) -> 
     assert left > waves.strength(350) > 0
 
 
-@pytest.mark.parametrize("channels", [3, 4, 6, 8, 12])
+@pytest.mark.parametrize("channels", [3, 12])
 def test_channels_without_names_are_taken(channels: int, media: Media) -> None:
     """Mixing desks write as many as they have; the first has the microphone."""
     inputs = [*media.picture(), *tones(tone(0.2, 500), *["0"] * (channels - 1))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -137,7 +138,7 @@ class _Shop:
             (self.folder / SET / name).mkdir(parents=True, exist_ok=True)
         heard = EncoderProgress(duration_s=plan.duration_s, report=self._encoded)
         ended = self.program(
-            ladder_command(self.ffmpeg, plan, source, SET),
+            ladder_command(self.ffmpeg, plan, source, SET, cores=os.cpu_count() or 1),
             file_max=plan.file_max,
             progress=heard,
             output=(self.folder / SET, plan.size_max),

@@ -11,6 +11,7 @@ from typing import Any, Final
 from core import limits
 from core.errors import BadOutput, EncodeFailed
 from core.pieces import PicturePiece, Piece, PiecePlan, SoundPiece, StreamPiece
+from core.plan import Copy
 from transcoder.encoder import EncoderProgress, failure
 from transcoder.pieces.arguments import (
     picture_command,
@@ -113,7 +114,8 @@ def _part(plan: PiecePlan, piece: Piece) -> dict[str, object]:
     line = sound_of(plan)
     index = audio.index if audio else 0
     if not isinstance(piece, SoundPiece):
-        everything = {"rate": line.sample_rate, "head": plan.head}
+        copied = isinstance(audio, Copy)
+        everything = {"rate": line.sample_rate, "head": plan.head, "copied": copied}
         return {"index": index, "form": whole_form(plan), "all": everything}
     seek_s = piece.read_start / line.sample_rate
     part = {

@@ -141,8 +141,11 @@ def cut_short(stream: Any, part: Facts, time: int, duration: int) -> int:
     """Return how much of a packet's duration is left before its track's announced end.
 
     FFmpeg takes what lies beyond for padding, if it is less than a packet. Without an end, and
-    in fragments, it believes no packet that says that it is shorter than the others.
+    in fragments, it believes no packet that says that it is shorter than the others. What is
+    copied, not decoded, keeps what it says.
     """
+    if part.get("copied"):
+        return duration
     usual: int = max(part.get("usual", 0), duration)
     part["usual"] = usual
     if part.get("head") is not None or stream.duration is None:
