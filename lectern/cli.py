@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -87,8 +88,10 @@ def lms(host: str, port: int | None, folder: Path, confirm: bool,  # noqa: FBT00
               help="Which renditions `hls` makes; none is larger than the source.")  # fmt: skip
 @click.option("--subtitles", multiple=True, help="SRT or WebVTT to go with `hls`, as talk.de.srt.",
               type=click.Path(exists=True, dir_okay=False, path_type=Path))  # fmt: skip
+@click.option("--salvage", is_flag=True,
+              help="Take what is left of a cut file, if that is half of it or more.")  # fmt: skip
 def compress(source: Path, output: Path | None, *, force: bool, preset: str, codec: Codec,
-             ladder: str, subtitles: tuple[Path, ...]) -> None:  # fmt: skip
+             ladder: str, subtitles: tuple[Path, ...], salvage: bool) -> None:  # fmt: skip
     """Make one recording small, without any server."""
     from lectern import compress as by_hand
     from lectern import ladder as renditions
@@ -99,8 +102,8 @@ def compress(source: Path, output: Path | None, *, force: bool, preset: str, cod
             renditions.run(settings, source, output, ladder=ladder, subtitles=subtitles,
                            force=force)  # fmt: skip
             return
-        by_hand.run(settings, source, output, preset=in_codec(BY_NAME[preset], codec),
-                    force=force)  # fmt: skip
+        chosen = replace(in_codec(BY_NAME[preset], codec), salvage=salvage)
+        by_hand.run(settings, source, output, preset=chosen, force=force)
 
 
 @main.command()

@@ -82,7 +82,7 @@ def test_it_works_in_its_folder_with_an_environment_of_its_own(
 ) -> None:
     monkeypatch.setenv("INTERNAL_SERVICE_KEY", "secret")
     _, heard = play("import os; print(os.getcwd(), sorted(os.environ))", tmp_path)
-    assert heard.strip() == f"{tmp_path} ['LC_ALL', 'MALLOC_ARENA_MAX']"
+    assert heard.strip() == f"{tmp_path} ['LC_ALL', 'MALLOC_ARENA_MAX', 'SVT_LOG']"
 
 
 def test_its_standard_input_is_empty(tmp_path: Path) -> None:
