@@ -17,12 +17,17 @@ def written(job: Job, event: ev.Event, now: float, state: State) -> tuple[Change
 
 def _note(event: ev.Event) -> str | None:
     match event:
-        case ev.Retried() | ev.Failed() | ev.Poisoned() | ev.Buried() | ev.DeliveryRefused():
+        case (
+            ev.Retried()
+            | ev.Failed()
+            | ev.PieceFailed()
+            | ev.Poisoned()
+            | ev.Buried()
+            | ev.DeliveryRefused()
+        ):
             return f"{event.failure.code}: {event.failure.reason}"[: limits.REASON_CHARS_MAX]
         case ev.DeliveryDeferred():
             return f"{event.outcome}; next in {event.delay_s:.0f} s"[: limits.REASON_CHARS_MAX]
-        case ev.PieceFailed():
-            return f"{event.failure.code}: {event.failure.reason}"[: limits.REASON_CHARS_MAX]
         case ev.PiecesRefused():
             return event.reason[: limits.REASON_CHARS_MAX]
         case ev.PiecesCut():

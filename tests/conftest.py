@@ -26,7 +26,8 @@ def make_clip(path: Path, *, seconds: float, size: str, rate: int = 25, gop: int
         str(ffmpeg.find()), "-loglevel", "error", "-y",
         "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}:duration={seconds}",
         "-f", "lavfi", "-i", f"sine=frequency=440:sample_rate=48000:duration={seconds}",
-        "-c:v", "libx264", "-preset", "ultrafast", "-crf", "10", "-g", str(gop), "-pix_fmt", "yuv420p",
+        "-c:v", "libx264", "-preset", "ultrafast", "-crf", "10", "-g", str(gop),
+        "-pix_fmt", "yuv420p",
         "-c:a", "aac", "-b:a", "192k", "-ac", "2", "-shortest", str(path),
     ]  # fmt: skip
     subprocess.run(argv, check=True, timeout=120)

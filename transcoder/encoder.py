@@ -20,6 +20,8 @@ _LINE_BYTES_MAX: Final = 4 * limits.KIB
 _REASON_CHARS: Final = 160
 _INTERRUPTED: Final = 255
 """FFmpeg's status after SIGTERM or SIGINT; it leaves a valid but short file then."""
+_NOT_READ: Final = "not on whitelist"
+"""What FFmpeg says of each stream whose decoder is not allowed, though nobody wants it."""
 _PREFIX: Final = re.compile(r"^(\[[^\]]*\]\s*)+")
 _PATH: Final = re.compile(r"(file:)?[^\s'\":]*/[^\s'\":]*|file:[^\s'\":]+")
 
@@ -104,9 +106,18 @@ class Encoder:
     def _warnings(self, ended: Exit) -> tuple[str, ...]:
         if ended.status:
             raise failure(ended)
-        if not ended.lines:
-            return ()
-        return (f"the source is damaged in places: {ended.lines} decoder messages",)
+        return damage(ended)
+
+
+def damage(ended: Exit, *, allowed: int = 0) -> tuple[str, ...]:
+    """Return what the messages of a run that succeeded say of its source, as a warning.
+
+    So many as are `allowed` say nothing.
+    """
+    lines = ended.lines - ended.tail.count(_NOT_READ)
+    if lines <= allowed:
+        return ()
+    return (f"the source is damaged in places: {lines} decoder messages",)
 
 
 def failure(ended: Exit) -> Exception:

@@ -27,9 +27,9 @@ from core.messages import Message
 from core.ports import ObjectStore
 from core.retries import after_piece_failure
 from transcoder.heartbeat import Heartbeat
+from transcoder.pieces.stored import StoredRanges
 from transcoder.press import Press
 from transcoder.scratch import private_folder
-from transcoder.stored import StoredRanges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

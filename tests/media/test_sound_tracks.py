@@ -64,3 +64,12 @@ def test_a_second_picture_is_left_out_and_told(media: Media) -> None:
     result = media.compress(media.make("source.mp4", *inputs, "-map", "0", "-map", "1", *RAW))
     assert (result.media.width, result.media.height) == (320, 240)
     assert result.warnings == ("the file has 2 pictures: only the first is kept",)
+
+
+def test_a_track_of_text_that_nobody_reads_is_no_damage(media: Media) -> None:
+    """FFmpeg complains of each decoder that it may not use, whether or not anybody wants it."""
+    words = media.folder / "words.srt"
+    words.write_text("1\n00:00:00,500 --> 00:00:01,500\nHello\n")
+    inputs = [*media.picture(), "-i", str(words)]
+    result = media.compress(media.make("source.mp4", *inputs, *RAW, "-c:s", "mov_text"))
+    assert result.warnings == ()

@@ -15,7 +15,8 @@ from core.pieces import PicturePiece, SoundPiece
 from tests.fakes import FakeClock, MemoryObjectStore
 from tests.pieces.joining import in_pieces, make, planned, probed, workshop
 from transcoder.pieces.encode import encode_piece
-from transcoder.pieces.ranged import ANSWER, QUESTION, Blocks, Desk, FileRanges, StoredRanges
+from transcoder.pieces.ranged import ANSWER, QUESTION, Blocks, Desk, FileRanges
+from transcoder.pieces.stored import StoredRanges
 
 
 @dataclass(slots=True)
@@ -55,10 +56,11 @@ def test_a_stored_object_is_read_from_the_middle() -> None:
     with store.create("uploads/a/source") as writer:
         writer.write(NUMBERS)
         writer.commit()
-    ranges = StoredRanges(store, "uploads/a/source", len(NUMBERS))
-    assert ranges.read(1000, 50) == NUMBERS[1000:1050]
-    assert ranges.read(len(NUMBERS) - 3, 50) == NUMBERS[-3:]
-    assert ranges.read(len(NUMBERS), 50) == b""
+    with StoredRanges(store, "uploads/a/source") as ranges:
+        assert ranges.size == len(NUMBERS)
+        assert ranges.read(1000, 50) == NUMBERS[1000:1050]
+        assert ranges.read(len(NUMBERS) - 3, 50) == NUMBERS[-3:]
+        assert ranges.read(len(NUMBERS), 50) == b""
 
 
 def test_a_desk_answers_questions_that_come_in_parts() -> None:

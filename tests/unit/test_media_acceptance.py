@@ -7,8 +7,8 @@ from fractions import Fraction
 import pytest
 
 from core import limits
-from core.errors import DamagedSource, MediaTooComplex, NoVideoStream, UnreadableMedia
 from core.acceptance import accept, remarks
+from core.errors import DamagedSource, MediaTooComplex, NoVideoStream, UnreadableMedia
 from core.media import MediaInfo, Stream
 from tests.unit.media_facts import audio, recording, video
 

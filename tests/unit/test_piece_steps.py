@@ -25,7 +25,7 @@ from functions.sweep import remove_abandoned, wake_jobs
 from tests.fake_press import RESULT, SOURCE, FakePress, assignment, raising
 from tests.fakes import World, a_world, an_upload, put
 from transcoder.dispatch import Again, Done, dispatch
-from transcoder.stored import StoredRanges
+from transcoder.pieces.stored import StoredRanges
 from transcoder.transcode import Transcode
 
 PIECES = 3

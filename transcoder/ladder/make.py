@@ -20,7 +20,7 @@ from core.segments import SetEvidence, Track, set_verdict
 from core.sniffing import ACCEPTED, sniff
 from core.subtitles import Cue, parse
 from transcoder.compress import Toolbox
-from transcoder.encoder import EncoderProgress
+from transcoder.encoder import EncoderProgress, damage
 from transcoder.ladder.command import AUDIO, ladder_command
 from transcoder.ladder.hls import Streams
 from transcoder.ladder.program import Program
@@ -33,8 +33,6 @@ from transcoder.probe import Probe
 SET: Final = "set"
 THUMBNAILS_MAX: Final = 100
 """Pictures at given times that one call makes."""
-_NOT_READ: Final = "not on whitelist"
-"""What FFmpeg says of each stream whose decoder is not allowed, though nobody wants it."""
 _PROBED, _ENCODED, _CHECKED, _DONE = 2.0, 94.0, 97.0, 100.0
 """Percent of the work behind us after each part."""
 
@@ -143,9 +141,7 @@ class _Shop:
             progress=heard,
             output=(self.folder / SET, plan.size_max),
         )
-        lines = ended.lines - ended.tail.count(_NOT_READ)
-        told = f"the source is damaged in places: {lines} decoder messages"
-        return heard.frames, (told,) if lines > 0 else ()
+        return heard.frames, damage(ended)
 
     def _encoded(self, share: float) -> None:
         self.progress.report(_PROBED + (_ENCODED - _PROBED) * share)

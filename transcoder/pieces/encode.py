@@ -12,7 +12,7 @@ from core import limits
 from core.errors import BadOutput, EncodeFailed
 from core.pieces import PicturePiece, Piece, PiecePlan, SoundPiece, StreamPiece
 from core.plan import Copy
-from transcoder.encoder import EncoderProgress, failure
+from transcoder.encoder import EncoderProgress, damage, failure
 from transcoder.pieces.arguments import (
     picture_command,
     sound_command,
@@ -148,9 +148,7 @@ def _encoded(
     ended = workshop.encode(argv, file_bytes=plan.plan.size_max, progress=heard)
     if ended.status:
         raise failure(ended)
-    warnings: tuple[str, ...] = ()
-    if ended.lines > _LOOSE_LINES * taken.loose:
-        warnings = (f"the source is damaged in places: {ended.lines} decoder messages",)
+    warnings = damage(ended, allowed=_LOOSE_LINES * taken.loose)
     frames = heard.frames or 0
     if isinstance(piece, PicturePiece) and frames != piece.frames:
         raise BadOutput(f"a piece has {frames} frames, not {piece.frames}")

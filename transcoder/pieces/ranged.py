@@ -16,7 +16,6 @@ from typing import Final, Protocol, Self
 
 from core import limits
 from core.errors import EncoderStalled
-from core.ports import ObjectStore
 
 QUESTION: Final = struct.Struct("<QI")
 ANSWER: Final = struct.Struct("<I")
@@ -55,25 +54,6 @@ class FileRanges:
         with self._path.open("rb") as file:
             file.seek(start)
             return file.read(count)
-
-
-@dataclass(slots=True)
-class StoredRanges:
-    """An object in the store as Ranges; `size` is the object's."""
-
-    store: ObjectStore
-    key: str
-    size: int
-
-    def read(self, start: int, count: int) -> bytes:
-        """Return what the object holds there; raises what the store raises."""
-        data = bytearray()
-        if start >= self.size:
-            return b""
-        with self.store.open(self.key, start=start) as reader:
-            while len(data) < count and (part := reader.read(count - len(data))):
-                data += part
-        return bytes(data)
 
 
 @dataclass(slots=True)
