@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 
 import click
@@ -44,19 +45,34 @@ class SmokeFailed(Exception):
 @click.option("--invoker", is_flag=True, help="Send ID tokens of this machine's service account.")
 @click.option("--timeout-s", type=click.FloatRange(min=1), default=900.0, show_default=True,
               help="Longest time until the LMS has the result.")  # fmt: skip
-def main(receiver: str, confirmer: str, *, invoker: bool, timeout_s: float) -> None:
+@click.option("--lecture", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              default=LECTURE, help="What is sent (default: the demo's lecture).")  # fmt: skip
+def main(receiver: str, confirmer: str, *, invoker: bool, timeout_s: float, lecture: Path) -> None:
     """Send one lecture through the service behind the base URLs RECEIVER and CONFIRMER."""
     key = os.environ.get("INTERNAL_SERVICE_KEY", "").split(",")[0].strip()
     if not key:
         sys.exit("smoke: INTERNAL_SERVICE_KEY is not set")
     try:
-        handshake(receiver, confirmer, key, _as_invoker if invoker else _open, timeout_s)
+        handshake(
+            receiver,
+            confirmer,
+            key,
+            sessions=_as_invoker if invoker else _open,
+            timeout_s=timeout_s,
+            lecture=lecture,
+        )
     except (SmokeFailed, JobEnded, LecternRefused, LecternUnreachable, TimeoutError) as error:
         sys.exit(f"smoke: {error}")
 
 
 def handshake(
-    receiver: str, confirmer: str, key: str, sessions: Sessions, timeout_s: float
+    receiver: str,
+    confirmer: str,
+    key: str,
+    *,
+    sessions: Sessions,
+    timeout_s: float,
+    lecture: Path = LECTURE,
 ) -> None:
     """Do the whole handshake both ways; raises SmokeFailed and what the client raises."""
     began = time.monotonic()
@@ -72,9 +88,9 @@ def handshake(
         LecternClient(receiver, key, session=sessions(receiver)) as front,
         LecternClient(confirmer, key, session=sessions(confirmer)) as end,
     ):
-        front.receive(LECTURE, video_id=one, organization_id=_ORGANIZATION)
+        front.receive(lecture, video_id=one, organization_id=_ORGANIZATION)
         tell(f"received: {one}")
-        front.upload_direct(LECTURE, video_id=other, organization_id=_ORGANIZATION)
+        front.upload_direct(lecture, video_id=other, organization_id=_ORGANIZATION)
         tell(f"uploaded: {other}")
         for video_id in (one, other):
             status = front.wait(video_id, until={"stored", "completed"}, timeout_s=timeout_s)

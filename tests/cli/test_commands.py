@@ -81,9 +81,9 @@ def test_compress_says_in_one_line_what_is_wrong_with_a_file(tmp_path: Path) -> 
 
 
 def test_ctrl_c_during_compress_leaves_nothing_behind(tmp_path: Path) -> None:
-    source = make_clip(tmp_path / "long.mp4", seconds=40, size="1280x720", rate=30)
+    source = make_clip(tmp_path / "long.mp4", seconds=15, size="1280x720", rate=30)
     process = subprocess.Popen(
-        [sys.executable, "-m", "lectern", "compress", str(source)],
+        [sys.executable, "-m", "lectern", "compress", "--preset", "lecture", str(source)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=ROOT,
         stderr=subprocess.PIPE,

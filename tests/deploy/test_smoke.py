@@ -47,12 +47,14 @@ def smoke_test(*words: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
-def test_a_lecture_goes_all_the_way(tmp_path: Path) -> None:
-    """The demo's lecture, sent both ways, is stored and completed; of several keys one is used."""
+def test_a_lecture_goes_all_the_way(tmp_path: Path, clip: Path) -> None:
+    """A lecture, sent both ways, is stored and completed; of several keys one is used."""
     with lms_for(tmp_path / "data") as lms, service_on(tmp_path / "data", lms) as service:
         service.start()
         url = until(service.url, "the address")
-        done = smoke_test(url, url, INTERNAL_SERVICE_KEY=f"{KEY}, an-older-key-0123456789")
+        done = smoke_test(
+            url, url, "--lecture", str(clip), INTERNAL_SERVICE_KEY=f"{KEY}, an-older-key-0123456789"
+        )
         assert done.returncode == 0, done.stderr
         steps = [line.split()[2].rstrip(":") for line in done.stdout.splitlines()]
         assert steps == [
@@ -78,7 +80,7 @@ def test_a_closed_door_is_told_after_some_patience(
     monkeypatch.setattr(smoke, "_PAUSE_S", 0.05)
     url = f"http://127.0.0.1:{door.server_port}"
     with pytest.raises(smoke.SmokeFailed, match="not ready after 0 s: 403"):
-        smoke.handshake(url, url, KEY, lambda _url: requests.Session(), 1)
+        smoke.handshake(url, url, KEY, sessions=lambda _url: requests.Session(), timeout_s=1)
 
 
 def test_without_a_key_nothing_is_sent() -> None:

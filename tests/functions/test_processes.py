@@ -326,7 +326,7 @@ def test_a_sweep_outlasts_a_store_that_stumbles_and_says_503_when_it_is_away(
 ) -> None:
     put(scene.parts.ledger.objects, "uploads/lost/source", b"a receive that died")
     bucket = scene.deployment.bucket
-    until(lambda: bucket.objects["uploads/lost/source"].created + 1.5 < now(scene), "its grace")
+    until(lambda: bucket.objects["uploads/lost/source"].created + 4.5 < now(scene), "its grace")
     function = scene.function("sweep")
     bucket.break_next("list", Answer(status=403))
     away = function.post()

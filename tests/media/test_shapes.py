@@ -65,7 +65,8 @@ def cropped(media: Media, suffix: str) -> Path:
     """Return a recording whose upper 40 of 240 lines are black and cut off by the container."""
     box = "drawbox=x=0:y=0:w=320:h=40:color=black:t=fill"
     drawn = ["-f", "lavfi", "-i", f"{WHITE}320x240,noise=alls=40:allf=t,{box}"]
-    path = media.make("plain.mkv", *drawn, *H264[:-2], "-pix_fmt", "yuv420p")
+    exact = ("-fflags", "+bitexact")  # no random numbers, in which the marks below may turn up
+    path = media.make("plain.mkv", *drawn, *H264[:-2], "-pix_fmt", "yuv420p", *exact)
     data = path.read_bytes()
     at = data.index(b"\xe0", data.index(b"\x16\x54\xae\x6b"))
     end = at + 2 + (data[at + 1] & 0x7F)

@@ -138,7 +138,7 @@ def test_several_puts_at_once_make_one_intact_recording(service: Service, tmp_pa
     with ThreadPoolExecutor(4) as pool:
         statuses = list(pool.map(send, range(4)))
     assert 200 in statuses
-    assert set(statuses) <= {200, 308}
+    assert set(statuses) <= {200, 308, 429}, "two at once are taken, others told to come again"
     assert service.call("POST", f"/uploads/{upload_id}/complete").status_code == 200
     assert service.status("lecture-1")["source"]["sha256"] == digest
 

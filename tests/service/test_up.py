@@ -49,7 +49,7 @@ def service(tmp_path: Path, lms: ExampleLms) -> Iterator[Service]:
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recording whose encode takes long enough to be interrupted."""
     path = tmp_path_factory.mktemp("long") / "long.mp4"
-    return make_clip(path, seconds=40, size="1280x720", rate=30)
+    return make_clip(path, seconds=12, size="1280x720", rate=30)
 
 
 def test_the_handshake_ends_with_nothing_left(
