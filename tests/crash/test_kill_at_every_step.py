@@ -86,7 +86,12 @@ def _trace(folder: Path, clip: Path) -> list[str]:
             backend.gave_up.set()
             backend.join()
         assert service.stop() == 0
-    return list(dict.fromkeys(trace.read_text().splitlines()))
+    return [point for point in dict.fromkeys(trace.read_text().splitlines()) if _is_sure(point)]
+
+
+def _is_sure(point: str) -> bool:
+    """Tell whether every life comes to the point: how often the clock looks is a matter of luck."""
+    return not point.startswith("clock ") or point.endswith("#1")
 
 
 def _watching(trace: Path) -> dict[str, str]:
