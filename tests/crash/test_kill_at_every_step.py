@@ -17,7 +17,7 @@ from lectern.example_lms import ExampleLms
 from tests.crash.points import KILL_ALONE, KILL_AT, TRACE
 from tests.service.harness import ROOT, Service, lms_for, service_on, until
 
-SHARE = int(os.environ.get("LECTERN_CRASH_POINTS", "16"))
+SHARE = int(os.environ.get("LECTERN_CRASH_POINTS", "11"))
 """How many points are tried, spread evenly over all that were found."""
 ALONE = max(SHARE // 2, 1)
 """How many are tried once more with the kill of that process alone."""
