@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     )
     job_timeout: float = Field(3600, gt=0, description="Longest time that one encode may take.")
     piece_s: float = Field(
-        60,
+        30,
         ge=0,
         le=600,
         description="Seconds of a long recording that are encoded as one piece, side by side with "

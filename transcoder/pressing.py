@@ -35,13 +35,15 @@ from transcoder.pieces.workshop import Workshop as Bench
 from transcoder.runner import Outgrown
 
 _JOINED: Final = "joined.mp4"
+_CUT_FROM: Final = 4
+"""Pieces from which on a recording is cut: shorter ones gain little, and would take two turns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaPress:
     """Makes media with `preset`, each call within `budget_s` seconds.
 
-    A recording of two pieces of `piece_s` seconds or more is cut; none is for a `piece_s` of 0.
+    A recording of four pieces of `piece_s` seconds or more is cut; none is for a `piece_s` of 0.
     """
 
     preset: Preset
@@ -158,6 +160,8 @@ class MediaPress:
     ) -> PiecePlan | None:
         plan = next(islice(plans(found.info, found.preset), attempt, None), None)
         if plan is None or self.piece_s <= 0:
+            return None
+        if found.info.duration_s < _CUT_FROM * self.piece_s:
             return None
         if worth_cutting(found.info, plan, piece_s=self.piece_s) is not None:
             return None

@@ -30,8 +30,8 @@ from tests.service.harness import ROOT, until
 
 SITE: Final = ROOT / "tests" / "crash" / "site"
 SWEEP_EVERY_S: Final = "0.5"
-PIECE_S: Final = "2"
-"""Lectures of four seconds and more are cut into pieces."""
+PIECE_S: Final = "1.5"
+"""Lectures of six seconds and more are cut into pieces."""
 POINTS: Final[Mapping[str, Sequence[str]]] = {
     "receiver": ("objects.create.commit after #1", "bus.publish before #1"),
     "courier": ("courier.send after #1",),

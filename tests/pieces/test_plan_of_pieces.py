@@ -88,7 +88,7 @@ def sounds(plan: PiecePlan) -> list[SoundPiece]:
 def hour() -> PiecePlan:
     """An hour's lecture in pieces."""
     info = lecture(HOUR_S)
-    return cut(info, plan_of(info), timeline(HOUR_S))
+    return cut(info, plan_of(info), timeline(HOUR_S), piece_s=60)
 
 
 def test_every_frame_is_in_exactly_one_piece(hour: PiecePlan) -> None:
@@ -138,7 +138,7 @@ def test_a_day_has_a_bounded_number_of_pieces(key_s: float) -> None:
 
 def test_a_piece_between_distant_keyframes_is_decoded_from_the_one_before() -> None:
     info = lecture(HOUR_S)
-    plan = cut(info, plan_of(info), timeline(HOUR_S, key_s=500))
+    plan = cut(info, plan_of(info), timeline(HOUR_S, key_s=250))
     assert len(pictures(plan)) > 30
     assert all(piece.keyframe.time <= piece.start for piece in pictures(plan))
     assert any(piece.keyframe.time < piece.start for piece in pictures(plan))
