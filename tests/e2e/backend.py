@@ -71,8 +71,16 @@ class Backend:
             "size": self.recording.stat().st_size,
             "content_type": "video/mp4",
         }
-        answer = self._call("POST", "receiver", "/uploads", json=said)
-        return str(answer.json()["upload_url"])
+        announced: list[str] = []
+
+        def announce() -> requests.Response:
+            answer = self._call("POST", "receiver", "/uploads", json=said)
+            if answer.ok:
+                announced.append(answer.json()["upload_url"])
+            return answer
+
+        self._insist(announce, answered=requests.codes.created)
+        return announced[0]
 
     def status(self) -> dict[str, Any]:
         """Return what the service says; empty while it says nothing."""
@@ -100,11 +108,11 @@ class Backend:
         said = {"video_id": self.video_id, "sha256": self.deliveries()[0].sha256}
         return self._call("POST", "confirmer", "/video/confirm", data=said)
 
-    def _insist(self, call: Any) -> bool:
+    def _insist(self, call: Any, answered: int = requests.codes.ok) -> bool:
         while not self._gave_up.is_set():
             self.tries += 1
             try:
-                if call().status_code == requests.codes.ok:
+                if call().status_code == answered:
                     return True
             except requests.RequestException:
                 pass
