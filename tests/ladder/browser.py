@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.service.harness import kill_session
+
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 """The first two are packages of Debian."""
 WAIT_S = 60.0
@@ -72,12 +74,11 @@ def opened(url: str, answers: Answers) -> dict[str, Any]:
             "--autoplay-policy=no-user-gesture-required", f"--user-data-dir={home}",
             "--disable-dev-shm-usage", "--no-first-run", url,
         ]  # fmt: skip
-        with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-            try:
-                return answers.get(timeout=WAIT_S)
-            finally:
-                process.terminate()
-                try:
-                    process.communicate(timeout=10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+        process = subprocess.Popen(
+            argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            return answers.get(timeout=WAIT_S)
+        finally:
+            kill_session(process.pid)  # Debian's command is a script, the browser its child
+            process.wait(10)
