@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
 from typing import Final
 
 from core import limits
@@ -223,8 +222,3 @@ def _tile_s(duration_s: float, ladder: Ladder) -> float:
     """Return the first of the whole seconds with which the pictures fit."""
     least = min(ladder.segment_s, 5.0)
     return float(max(-(-duration_s // _TILES_MAX), least))
-
-
-def cascade(variants: tuple[Variant, ...]) -> Iterator[tuple[Variant, Variant]]:
-    """Yield each rendition with the next smaller one, which is scaled from it."""
-    yield from pairwise(variants)

@@ -86,8 +86,8 @@ MESSAGE_BYTES_MAX: Final = 16 * KIB
 PIECE_LEASES: Final = 4
 """Leases that a piece's own lease is long. 64 workers that renew theirs in one record every 40 s
 write to it less than twice a second, which Firestore takes."""
-PIECES_MAX: Final = 2_000
-"""Pieces of one recording: a day in pieces of 45 s, and a record of 20 KiB."""
+PIECES_MAX: Final = 700
+"""Pieces of one recording, picture and sound together; a board of them takes about 4 KiB."""
 
 # --- pushed messages --------------------------------------------------------------------------
 PUSH_ACK_S: Final = 600.0

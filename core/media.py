@@ -31,7 +31,6 @@ UNSPECIFIED: Final = 2
 BT2020: Final = 9
 FULL_RANGE: Final = 2
 """Colour numbers as ITU-T H.273 and FFmpeg have them."""
-_WHOLE_TURN: Final = 360
 _QUARTER_TURN: Final = 90
 _SAR_EXTREME: Final = 8
 """A pixel that is this many times wider than high (or the reverse) is a writing error."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
+from core import limits
 from core.documents import from_document, to_document
 from core.errors import BadMessage
 from core.media import MediaInfo
@@ -26,11 +27,12 @@ PIECE_S: Final = 30.0
 """Seconds of picture in a piece. Measured on slides at 1080p30 against one encode: pieces of 30 s
 cost 2% more CPU time, those of 60 s none; an hour on 64 workers takes 53 s with the former, 81 s
 with the latter (`make bench-scale`)."""
-PICTURE_PIECES_MAX: Final = 600
+PICTURE_PIECES_MAX: Final = limits.PIECES_MAX - 100
 """Picture pieces of one recording. Some are half as long as wanted, so that pieces get longer from
 5 hours on; those of a day last 288 s."""
-SOUND_PIECES_MAX: Final = 100
-PIECES_MAX: Final = PICTURE_PIECES_MAX + SOUND_PIECES_MAX
+SOUND_PIECES_MAX: Final = limits.PIECES_MAX - PICTURE_PIECES_MAX
+PIECES_MAX: Final = limits.PIECES_MAX
+"""Both together: what a message may name."""
 WHOLE_BELOW: Final = 2.0
 """A recording shorter than this many pieces stays whole."""
 SOUND_PIECE_S: Final = 300.0

@@ -22,7 +22,6 @@ from transcoder.runner import Collector, Exit
 _CHILD: Final = Path(__file__).with_name("timeline_child.py")
 _ANSWER_BYTES_MAX: Final = 64 * limits.MIB
 """Bytes of the answer: a day at 60 frames a second is 41 MB."""
-_INTEGER_BYTES: Final = 8
 _COLUMNS: Final = 3
 _NOWHERE: Final = -1
 
