@@ -15,6 +15,7 @@ from typing import Protocol
 from core.delivery import Outcome, Parcel
 from core.job import Job, State
 from core.messages import Message, Topic
+from core.placement import Notice, PlaceOutcome
 
 
 class Clock(Protocol):
@@ -254,6 +255,34 @@ class Courier(Protocol):
         Never raises for what the network or the LMS does, follows no redirect, reads no more
         than a bounded part of the answer, and ends within its time limit.
         """
+        ...
+
+
+class Depot(Protocol):
+    """The LMS's own file storage."""
+
+    def place(
+        self,
+        path: str,
+        source: Callable[[int], AbstractContextManager[ObjectReader]],
+        *,
+        size: int,
+    ) -> PlaceOutcome:
+        """Put a file of `size` bytes at the absolute `path`, whole or not at all.
+
+        `source(n)` opens the file from byte n on. Until it is whole the file has another name; what
+        an earlier attempt left under that is gone on with. A file that stands at `path` already
+        is replaced. Never raises for what the network or the storage does, ends within its time
+        limit, and leaves no connection open. What `source` raises is raised.
+        """
+        ...
+
+
+class Announcer(Protocol):
+    """Tells the LMS where a result was put."""
+
+    def announce(self, notice: Notice) -> Outcome:
+        """POST the notice, signed, and return what came of it; guarantees as of Courier.send."""
         ...
 
 
