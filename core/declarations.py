@@ -23,7 +23,10 @@ Kind = TypeVar("Kind", "Declaration", "Outcome")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """An announced upload: what shall come, until when, and the handle of its session."""
+    """An announced upload: what shall come, until when, and the handle of its session.
+
+    `order` is what `core.order.order_fields` made of the order.
+    """
 
     run: str
     video_id: str
@@ -35,6 +38,7 @@ class Declaration:
     expires_at: float
     handle: str = field(repr=False)
     traceparent: str | None = None
+    order: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
 from core import limits
-from core.events import Delivered, DeliveryDeferred, DeliveryRefused
-from core.job import Failure, Job, Policy
+from core.events import Accepted, Delivered, DeliveryDeferred, DeliveryRefused
+from core.job import Failure, Job, Policy, Rendition
+from core.order import Delivery
 from core.receipt import receipt_id, receipt_text, receipt_time
 
 VIDEO: Final = "video/mp4"
 SOUND: Final = "audio/mp4"
 """The media types of MP4 with and without a picture (RFC 4337)."""
+_SUFFIXES: Final = {
+    VIDEO: "mp4",
+    SOUND: "m4a",
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "image/webp": "webp",
+    "image/avif": "avif",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +74,9 @@ class Unanswered:
 Outcome = Answered | Unanswered
 
 ACCEPTED: Final = HTTPStatus.OK
-"""The only status that counts (row C6)."""
+"""The only status of the store webhook that counts (row C6)."""
+UNTOLD: Final = "db_update_failed"
+"""The code of a job whose file is in place while the LMS could not be told (row B14)."""
 _FINAL: Final = {
     HTTPStatus.GONE: Failure(
         code="store_gone",
@@ -97,38 +108,54 @@ def parcel_of(job: Job, now: float) -> Parcel:
     """Return the parcel that carries `job`'s output; the job must have one."""
     if job.output is None:
         raise ValueError(f"job {job.job_id} has no output")
-    shown = job.output.media.shown
     return Parcel(
         delivery_id=job.delivery_id,
         video_id=job.job_id,
         organization_id=job.organization_id,
-        file_name=f"{job.run}.mp4" if shown else f"{job.run}.m4a",
+        file_name=file_name(job.run, job.output),
         file_size=job.output.size,
         file_sha256=job.output.sha256,
         sent_at=int(now),
         traceparent=job.traceparent,
-        content_type=VIDEO if shown else SOUND,
+        content_type=media_type(job.output),
         receipt=Receipt(id=receipt_id(job), at=receipt_time(job), text=receipt_text(job)),
     )
 
 
+def media_type(output: Rendition) -> str:
+    """Return what the result is sent as."""
+    return output.media_type or (VIDEO if output.media.shown else SOUND)
+
+
+def file_name(run: str, output: Rendition) -> str:
+    """Return the result's name outside: a UUID and what the file is, nothing of the sender's."""
+    return f"{run}.{_SUFFIXES[media_type(output)]}"
+
+
 def judge(
     outcome: Outcome, job: Job, now: float, policy: Policy, *, jitter: float
-) -> Delivered | DeliveryDeferred | DeliveryRefused:
-    """Return the event that an attempt's outcome makes; `jitter` is in [0, 1)."""
-    if isinstance(outcome, Answered) and outcome.status == ACCEPTED:
-        return Delivered(fence=job.fence)
-    if isinstance(outcome, Answered) and (final := _final(outcome.status)):
-        return DeliveryRefused(fence=job.fence, failure=final)
+) -> Delivered | Accepted | DeliveryDeferred | DeliveryRefused:
+    """Return the event that an attempt's outcome makes; `jitter` is in [0, 1).
+
+    The store webhook takes a result by 200 alone, the confirmation API by any 2xx.
+    """
+    untold = job.delivery is not None and job.delivery.path is not None
+    if isinstance(outcome, Answered):
+        if untold and outcome.status // 100 == HTTPStatus.OK // 100:
+            return Accepted(fence=job.fence)
+        if outcome.status == ACCEPTED and job.order.delivery is Delivery.WEBHOOK:
+            return Delivered(fence=job.fence)
+        if final := _final(outcome.status):
+            refused = replace(final, code=UNTOLD) if untold else final
+            return DeliveryRefused(fence=job.fence, failure=refused)
     log = job.delivery
     attempts, since = (log.attempts, log.since) if log else (1, now)
     words = describe(outcome)
     left_s = since + policy.store_retry_for_s - now
     if left_s <= 0:
         reason = f"not taken in {policy.store_retry_for_s:.0f} s and {attempts} attempts: {words}"
-        return DeliveryRefused(
-            fence=job.fence, failure=Failure(code="store_unreachable", reason=reason)
-        )
+        code = UNTOLD if untold else "store_unreachable"
+        return DeliveryRefused(fence=job.fence, failure=Failure(code=code, reason=reason))
     delay_s = min(_pause(attempts, outcome, jitter), max(left_s, 1.0))
     return DeliveryDeferred(fence=job.fence, outcome=words, delay_s=delay_s)
 

@@ -2,7 +2,7 @@
 
 LecternError
 ├── BadRequest 400         MissingField, InvalidId, InvalidField, MalformedMultipart,
-│                          TruncatedUpload, UnsupportedType
+│                          TruncatedUpload, UnsupportedType, OverLimit
 ├── Unauthorized 401
 ├── NotFound 404
 ├── MethodNotAllowed 405
@@ -81,6 +81,12 @@ class UnsupportedType(BadRequest):
     """The file's content is none of the accepted containers, whatever its name says."""
 
     code = "unsupported_type"
+
+
+class OverLimit(BadRequest):
+    """The upload is over its size limit, in the words of a contract that knows no 413."""
+
+    code = "too_large"
 
 
 class Unauthorized(LecternError):

@@ -164,6 +164,21 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """The result stands in the LMS's storage, at `path`; the LMS is still to be told."""
+
+    fence: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The LMS was told where its file is, and has answered 2xx."""
+
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryDeferred:
     """The LMS did not take the result; the next attempt is due after `delay_s`."""
 
@@ -217,6 +232,8 @@ Fenced = (
     | Retried
     | Failed
     | Delivered
+    | Placed
+    | Accepted
     | DeliveryDeferred
     | DeliveryRefused
 )

@@ -14,6 +14,7 @@ from core import limits
 from core.board import Board
 from core.errors import InvalidId
 from core.making import Making
+from core.order import DEFAULT, Order
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PIECE_SCRATCH: Final = re.compile(r"(.+)-piece-(\d{1,9})-(\d{1,9})", re.ASCII)
@@ -94,10 +95,24 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One more file of a result: an image in another size. `suffix` is that of its name."""
+
+    name: str
+    key: str
+    size: int
+    sha256: str
+    width: int
+    height: int
+    suffix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rendition:
     """The committed result. `action` is `encoded` or `remuxed`; `work_s` the seconds it took.
 
-    `made_at` is when it was recorded, `making` what its receipt tells besides.
+    `made_at` is when it was recorded, `making` what its receipt tells besides, `variants` what
+    was made beside it, `media_type` what it is delivered as.
     """
 
     key: str
@@ -108,6 +123,8 @@ class Rendition:
     work_s: float
     made_at: float = 0.0
     making: Making | None = None
+    media_type: str | None = None
+    variants: tuple[Variant, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,11 +137,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryLog:
-    """How far the store callback has come since `since`, the start of its present window."""
+    """How far the delivery has come since `since`, the start of its present window.
+
+    `path` is where the result stands in the LMS's storage, once it does.
+    """
 
     since: float
     attempts: int = 0
     last_outcome: str | None = None
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +166,7 @@ class Job:
     `fence` grows with each claim and never shrinks, also over a new run of the same id.
     `due_at` is the earliest time of the next step, `wake_at` when the sweep must look again.
     `traceparent` is the span that brought the upload: see `core.trace`. `board` is there from when
-    a long recording was cut into pieces.
+    a long recording was cut into pieces. `order` is what the sender asked for.
     """
 
     job_id: str
@@ -170,6 +191,7 @@ class Job:
     history: tuple[Change, ...] = ()
     traceparent: str | None = None
     board: Board | None = None
+    order: Order = DEFAULT
 
     @property
     def delivery_id(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from core import limits
+from core.images import ImageKind
 from core.media import Container
 
 ACCEPTED: Final = "MP4, MOV, MKV, WebM or AVI, or sound as M4A, MP3, WAV, FLAC or Ogg"
@@ -64,6 +65,19 @@ def sniff(head: bytes) -> Container | None:
     """
     head = head[: limits.SNIFF_BYTES]
     return next((kind for kind, shows in _SIGNS if shows(head)), None)
+
+
+def sniff_image(head: bytes) -> ImageKind | None:
+    """Return the kind of image that a file's first bytes show, or None for anything else.
+
+    Signatures: JPEG's SOI with the marker after it (ITU-T T.81, B.1.1.2), PNG's (W3C PNG, 5.2) and
+    the RIFF form WEBP (RFC 9649, 2.3).
+    """
+    if head.startswith(b"\xff\xd8\xff"):
+        return ImageKind.JPEG
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return ImageKind.PNG
+    return ImageKind.WEBP if head[:4] == b"RIFF" and head[8:12] == b"WEBP" else None
 
 
 def _is_avi(head: bytes) -> bool:

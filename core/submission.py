@@ -8,6 +8,7 @@ from core import events as ev
 from core import limits
 from core.errors import ConflictingUpload, Unavailable
 from core.job import RESTARTABLE, Change, Job, Policy, Source, State
+from core.order import DEFAULT, Order
 from core.transitions import advance, message_of
 
 
@@ -25,6 +26,7 @@ class Upload:
     source: Source
     committed_at: float | None = None
     traceparent: str | None = None
+    order: Order = DEFAULT
 
 
 def receive(
@@ -76,6 +78,7 @@ def _begin(
         fence=fence,
         history=(Change(at=now, event="Received", state=State.QUEUED),),
         traceparent=upload.traceparent,
+        order=upload.order,
     )
     return job, (ev.Publish(message=message_of(job)),)
 

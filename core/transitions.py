@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final, get_args
 
 from core import events as ev
-from core import limits
+from core import handing_over, limits
 from core.errors import (
     ChecksumMismatch,
     Gone,
@@ -27,7 +27,7 @@ from core.job import (
     Policy,
     State,
 )
-from core.messages import Message, Topic
+from core.messages import Message
 from core.piecework import (
     board_of,
     cut_step,
@@ -36,6 +36,9 @@ from core.piecework import (
     waits_for_pieces,
     wake_pieces,
 )
+from core.waiting import NO_LEASE, discard, message_of, patience, wait
+
+__all__ = ["TRANSITIONS", "advance", "message_of", "needs", "next_claim", "next_piece_claim"]
 
 TRANSITIONS: Final[Mapping[State, Mapping[type[ev.Event], State]]] = {
     State.QUEUED: {
@@ -71,6 +74,8 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[ev.Event], State]]] = {
         ev.Renewed: State.STORING,
         ev.Released: State.STORING,
         ev.Delivered: State.STORED,
+        ev.Placed: State.STORING,
+        ev.Accepted: State.COMPLETED,
         ev.DeliveryDeferred: State.STORING,
         ev.DeliveryRefused: State.STORE_FAILED,
         ev.Redelivered: State.STORING,
@@ -92,6 +97,8 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[ev.Event], State]]] = {
     State.COMPLETED: {
         ev.Confirmed: State.COMPLETED,
         ev.Delivered: State.COMPLETED,
+        ev.Placed: State.COMPLETED,
+        ev.Accepted: State.COMPLETED,
         ev.DeliveryDeferred: State.COMPLETED,
         ev.DeliveryRefused: State.COMPLETED,
         ev.Released: State.COMPLETED,
@@ -104,7 +111,6 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[ev.Event], State]]] = {
 }
 """Which event leads where. An event that a state does not name cannot happen in it."""
 
-_NO_LEASE: Final[Mapping[str, Any]] = {"lease_until": None, "claims": 0}
 _UNRECORDED: Final = (ev.Renewed, ev.Woken, *get_args(ev.OfPiece))
 """Events that enter the history only when they change the state: they come by the thousand. The
 last piece does too."""
@@ -163,12 +169,6 @@ def needs(job: Job, message: Message) -> bool:
     if message.piece is not None:
         return needs_piece(job, message)
     return job.state in UNFINISHED and not waits_for_pieces(job) and message_of(job) == message
-
-
-def message_of(job: Job) -> Message:
-    """Return the message that asks for the job's next step."""
-    topic = Topic.DELIVER if job.state is State.STORING else Topic.TRANSCODE
-    return Message(topic=topic, job_id=job.job_id, run=job.run, traceparent=job.traceparent)
 
 
 def _has_claims(job: Job) -> bool:
@@ -244,20 +244,23 @@ def _step(job: Job, event: ev.Event, now: float, policy: Policy) -> ev.Step:  # 
             return _encoded(job, event, now, policy)
         case ev.Retried():
             fields = {"retries": job.retries + 1, "failure": event.failure, "progress": 0}
-            return _wait(job, State.QUEUED, now, event.delay_s, policy, fields)
+            return wait(job, State.QUEUED, now, event.delay_s, policy, fields)
         case ev.DeliveryDeferred():
-            return _deferred(job, event, now, policy)
+            return handing_over.deferred(job, event, now, policy)
         case ev.Redelivered():
-            fields = {"delivery": DeliveryLog(since=now), "failure": None, "claims": 0}
-            return _wait(job, State.STORING, now, 0.0, policy, fields, keep_lease=True)
+            return handing_over.redelivered(job, now, policy)
+        case ev.Placed():
+            return handing_over.placed(job, event, now, policy)
+        case ev.Accepted():
+            return handing_over.accepted(job, now, policy)
         case ev.Failed() | ev.Poisoned() | ev.DeliveryRefused():
             return _gave_up(job, event, now, policy)
         case ev.Buried():
             return _buried(job, now, policy)
         case ev.Delivered():
-            return _delivered(job, now, policy)
+            return handing_over.delivered(job, now, policy)
         case ev.Confirmed() | ev.Cancelled():
-            return _discard(job, now, policy)
+            return discard(job, now, policy)
         case ev.Woken():
             return _woken(job, now, policy)
         case ev.Cleaned():
@@ -291,8 +294,8 @@ def _released(job: Job, now: float, policy: Policy) -> ev.Step:
         return {}, ()
     claims = {"claims": max(job.claims - 1, 0)}
     if job.state is State.STORING:
-        return _wait(job, State.STORING, now, 0.0, policy, claims)
-    return _wait(job, State.QUEUED, now, 0.0, policy, {**claims, "progress": 0})
+        return wait(job, State.STORING, now, 0.0, policy, claims)
+    return wait(job, State.QUEUED, now, 0.0, policy, {**claims, "progress": 0})
 
 
 def _encoded(job: Job, event: ev.Encoded, now: float, policy: Policy) -> ev.Step:
@@ -305,22 +308,7 @@ def _encoded(job: Job, event: ev.Encoded, now: float, policy: Policy) -> ev.Step
         "retries": 0,
         "progress": 100,
     }
-    return _wait(job, State.STORING, now, 0.0, policy, fields)
-
-
-def _deferred(job: Job, event: ev.DeliveryDeferred, now: float, policy: Policy) -> ev.Step:
-    if job.state is State.COMPLETED:
-        return {}, ()
-    return _wait(
-        job, State.STORING, now, event.delay_s, policy, {"delivery": _outcome(job, event.outcome)}
-    )
-
-
-def _delivered(job: Job, now: float, policy: Policy) -> ev.Step:
-    fields = {**_NO_LEASE, "delivery": _outcome(job, "answered 200")}
-    if job.state is State.STORING:
-        fields["wake_at"] = now + policy.confirm_ttl_s
-    return fields, ()
+    return wait(job, State.STORING, now, 0.0, policy, fields)
 
 
 def _gave_up(
@@ -328,9 +316,9 @@ def _gave_up(
 ) -> ev.Step:
     if job.state is State.COMPLETED:
         return {}, ()
-    fields = {**_NO_LEASE, "failure": event.failure, "wake_at": now + policy.confirm_ttl_s}
+    fields = {**NO_LEASE, "failure": event.failure, "wake_at": now + policy.confirm_ttl_s}
     if job.delivery is not None:
-        fields["delivery"] = _outcome(job, event.failure.reason)
+        fields["delivery"] = handing_over.outcome(job, event.failure.reason)
     if isinstance(event, ev.Poisoned):
         fields["fence"] = job.fence + 1
     return fields, ()
@@ -347,54 +335,13 @@ def _buried(job: Job, now: float, policy: Policy) -> ev.Step:
     return {"wake_at": now + policy.republish_after_s}, ()
 
 
-def _discard(job: Job, now: float, policy: Policy) -> ev.Step:
-    if job.cleaned:
-        return {}, ()
-    fields = {"failure": None, "wake_at": now + policy.republish_after_s}
-    return fields, (ev.Discard(job_id=job.job_id, run=job.run),)
-
-
 def _woken(job: Job, now: float, policy: Policy) -> ev.Step:
     if job.state is State.PROCESSING and waits_for_pieces(job):
         return wake_pieces(job, now, policy)
     if job.state in UNFINISHED:
-        fields = {"wake_at": now + _patience(job, now, policy)}
+        fields = {"wake_at": now + patience(job, now, policy)}
         return fields, (ev.Publish(message=message_of(job)),)
     if job.cleaned:
         return {}, (ev.Forget(job_id=job.job_id, run=job.run),)
     fields = {"wake_at": now + policy.republish_after_s}
     return fields, (ev.Discard(job_id=job.job_id, run=job.run),)
-
-
-def _wait(
-    job: Job,
-    state: State,
-    now: float,
-    delay_s: float,
-    policy: Policy,
-    fields: Mapping[str, Any],
-    *,
-    keep_lease: bool = False,
-) -> ev.Step:
-    """Make the step of `state` due in `delay_s` and publish its message."""
-    due_at = now + delay_s
-    waiting = {"due_at": due_at, "wake_at": due_at + policy.republish_after_s}
-    lease = {} if keep_lease else _NO_LEASE
-    message = message_of(replace(job, state=state))
-    return {**lease, **waiting, **fields}, (ev.Publish(message=message, delay_s=delay_s),)
-
-
-def _patience(job: Job, now: float, policy: Policy) -> float:
-    """Return the seconds until the message of a waiting job is published once more.
-
-    They grow with the time waited, so that a long backlog is not rewritten every minute.
-    """
-    since = job.due_at if job.lease_until is None else job.lease_until
-    waited = min(now - since, limits.REPUBLISH_MAX_S)
-    return max(policy.republish_after_s, waited)
-
-
-def _outcome(job: Job, outcome: str) -> DeliveryLog | None:
-    if job.delivery is None:
-        return None
-    return replace(job.delivery, last_outcome=outcome[: limits.REASON_CHARS_MAX])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 from core import limits
@@ -36,15 +36,19 @@ from core.errors import (
     Unavailable,
     UnsupportedType,
 )
+from core.images import ImageKind
 from core.job import RESTARTABLE, Source, check_id, is_sha256, run_of, source_key
 from core.ledger import Ledger
+from core.order import DEFAULT, Order, check_fits, order_fields, order_of
 from core.ports import DirectUploads, ObjectStore, Session
-from core.sniffing import sniff
+from core.sniffing import sniff, sniff_image
 from core.submission import Upload
 from core.views import View, timestamp
 
 _RUN: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
-_TYPE: Final = re.compile(r"(?:video|audio|application)/[A-Za-z0-9][A-Za-z0-9.+_-]*(?:;[ -~]*)?")
+_TYPE: Final = re.compile(
+    r"(?:video|audio|image|application)/[A-Za-z0-9][A-Za-z0-9.+_-]*(?:;[ -~]*)?"
+)
 _REFUSALS: Final = (BadRequest, ConflictingUpload, TooLarge)
 """What is wrong with an upload for good."""
 _BY_CODE: Final[dict[str, type[LecternError]]] = {
@@ -62,10 +66,11 @@ class Announcement:
     content_type: str
     sha256: str | None = None
     traceparent: str | None = None
+    order: Order = DEFAULT
 
 
 def check_announcement(said: Announcement, *, max_bytes: int) -> Announcement:
-    """Return what is said with its digest in lower case.
+    """Return what is said with its digest in lower case; `max_bytes` is for its kind of file.
 
     Raises InvalidId, InvalidField, TooLarge, and UnsupportedType for the type of anything else.
     """
@@ -74,22 +79,21 @@ def check_announcement(said: Announcement, *, max_bytes: int) -> Announcement:
     if said.size < 1:
         raise InvalidField("size must be the number of the file's bytes")
     if said.size > max_bytes:
-        raise TooLarge(f"a recording may have at most {max_bytes} bytes; send a smaller one")
+        raise TooLarge(f"such a file may have at most {max_bytes} bytes; send a smaller one")
     if len(said.content_type) > limits.UPLOAD_TYPE_CHARS_MAX or not _TYPE.fullmatch(
         said.content_type
     ):
-        raise UnsupportedType("content_type must be that of a recording, such as video/mp4")
+        raise UnsupportedType("content_type must be that of a recording or image: video/mp4")
+    check_fits(said.order, is_image=announces_image(said.content_type))
     sha256 = said.sha256.lower() if said.sha256 is not None else None
     if sha256 is not None and not is_sha256(sha256):
         raise InvalidField("sha256 must be the file's SHA-256 in 64 hexadecimal digits")
-    return Announcement(
-        video_id=said.video_id,
-        organization_id=said.organization_id,
-        size=said.size,
-        content_type=said.content_type,
-        sha256=sha256,
-        traceparent=said.traceparent,
-    )
+    return replace(said, sha256=sha256)
+
+
+def announces_image(content_type: str) -> bool:
+    """Tell whether an image is announced; what comes is decided by its content."""
+    return content_type.startswith("image/")
 
 
 def begin_upload(
@@ -114,6 +118,7 @@ def begin_upload(
         expires_at=now + ttl_s,
         handle=session.handle,
         traceparent=said.traceparent,
+        order=order_fields(said.order),
     )
     try:
         write_declaration(ledger.objects, declared)
@@ -306,9 +311,12 @@ def _examine(declared: Declaration, objects: ObjectStore) -> Upload:
             size += len(piece)
             if len(head) < limits.SNIFF_BYTES:
                 head += piece[: limits.SNIFF_BYTES]
-    container = sniff(head[: limits.SNIFF_BYTES])
+    head = head[: limits.SNIFF_BYTES]
+    container = sniff(head) or sniff_image(head)
     if container is None:
-        raise UnsupportedType("the file's content is of another type; send a recording")
+        raise UnsupportedType("the file's content is of another type; send a recording or an image")
+    order = order_of(declared.order)
+    check_fits(order, is_image=isinstance(container, ImageKind))
     if size != declared.size:
         raise InvalidField(f"{size} bytes arrived and {declared.size} were announced")
     sha256 = digest.hexdigest()
@@ -322,6 +330,7 @@ def _examine(declared: Declaration, objects: ObjectStore) -> Upload:
             key=source_key(declared.run), size=size, sha256=sha256, container=container.value
         ),
         traceparent=declared.traceparent,
+        order=order,
     )
 
 

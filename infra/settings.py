@@ -25,10 +25,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core import limits
 from core.job import Policy
+from core.order import Delivery, OrderRules
 from infra.signing import signer
 
 _DAY_S: Final = 24 * 3600
 _HTTP_URL: Final = TypeAdapter(HttpUrl)
+_FOLDER: Final = r"^(/[A-Za-z0-9._~@+=-]+)+$"
+"""An absolute remote folder, in names that need no quoting anywhere."""
 EXAMPLE_LMS_PORT: Final = 8090
 """Where `lectern lms` listens, and so where an embedded service without a setting delivers."""
 
@@ -84,8 +87,38 @@ class Settings(BaseSettings):
         f"http://127.0.0.1:{EXAMPLE_LMS_PORT}/store",
         description="The LMS's store webhook.",
     )
+    delivery: Literal["auto", "webhook", "sftp"] = Field(
+        "auto",
+        description="How results are handed back. `auto`: what came by `POST /compress/` goes by "
+        "SFTP where that is set up, all else to the store webhook.",
+    )
+    delivery_override: bool = Field(
+        False, description="Lets callers choose by the form field `delivery`."
+    )
     client_confirm_api: str | None = Field(
-        None, description="The LMS's confirmation API of the SFTP contract; not used yet."
+        None, description="The LMS's confirmation API, told where SFTP has put a result."
+    )
+    sftp_host: str | None = Field(None, description="Server that takes results by SFTP.")
+    sftp_port: int = Field(22, ge=1, le=65535, description="Its port.")
+    sftp_user: str | None = Field(None, description="User to log in as.")
+    sftp_password: SecretStr | None = Field(None, description="Its password, if it has one.")
+    sftp_private_key: SecretStr | None = Field(
+        None, description="Its private key: the text, or the path of its file."
+    )
+    sftp_private_key_passphrase: SecretStr | None = Field(
+        None, description="Passphrase of that key, if it has one."
+    )
+    sftp_known_hosts: str | None = Field(
+        None, description="The server's host keys as `ssh-keyscan` prints them, or their file."
+    )
+    sftp_fingerprint: str | None = Field(
+        None, description="Instead of them the fingerprint of its host key, `SHA256:...`."
+    )
+    sftp_videos: str = Field(
+        "/public_html/videos", pattern=_FOLDER, description="Remote folder of recordings."
+    )
+    sftp_images: str = Field(
+        "/public_html/images", pattern=_FOLDER, description="Remote folder of images."
     )
     webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Secrets that deliveries are signed with, comma-separated, newest first."
@@ -104,9 +137,7 @@ class Settings(BaseSettings):
         "helps only where the LMS does not verify.",
     )
     max_video_bytes: int = Field(500 * limits.MIB, gt=0, description="Largest video.")
-    max_image_bytes: int = Field(
-        20 * limits.MIB, gt=0, description="Largest image; images are not taken yet."
-    )
+    max_image_bytes: int = Field(20 * limits.MIB, gt=0, description="Largest image.")
     max_concurrent_jobs: int = Field(
         default_factory=_cores, ge=1, le=64, description="Encodes side by side."
     )
@@ -228,6 +259,20 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def order_rules(self) -> OrderRules:
+        """Return what senders may ask for."""
+        return OrderRules(
+            delivery=None if self.delivery == "auto" else Delivery(self.delivery),
+            override=self.delivery_override,
+            has_sftp=self.has_sftp,
+        )
+
+    @property
+    def has_sftp(self) -> bool:
+        """Return whether results can be delivered by SFTP."""
+        return self.sftp_host is not None
+
+    @property
     def cloud_project(self) -> str | None:
         """Return the project whose Cloud Logging reads this process's lines, if one does."""
         return self.google_cloud_project if self.lectern_backend == "gcp" else None
@@ -278,3 +323,24 @@ def check_push(settings: Settings) -> None:
             raise SettingsError(
                 f"{name.upper()} is required to check the tokens of Pub/Sub's pushes"
             )
+
+
+def check_sftp(settings: Settings) -> None:
+    """Raise SettingsError when results that go by SFTP could not be delivered.
+
+    The services that deliver call it as they start; the front door needs only to know of
+    SFTP_HOST, and has no business with a key.
+    """
+    if not settings.has_sftp:
+        if settings.delivery == "sftp":
+            raise SettingsError("SFTP_HOST is required with DELIVERY=sftp")
+        return
+    for name in ("sftp_user", "client_confirm_api"):
+        if not getattr(settings, name):
+            raise SettingsError(f"{name.upper()} is required with SFTP_HOST")
+    for one, other in (
+        ("sftp_password", "sftp_private_key"),
+        ("sftp_known_hosts", "sftp_fingerprint"),
+    ):
+        if not getattr(settings, one) and not getattr(settings, other):
+            raise SettingsError(f"{one.upper()} or {other.upper()} is required with SFTP_HOST")

@@ -13,9 +13,11 @@ from core.keys import KeyRing
 from core.ledger import Ledger
 from core.messages import Topic
 from core.ports import (
+    Announcer,
     Checks,
     Clock,
     Courier,
+    Depot,
     DirectUploads,
     EventLog,
     JobStore,
@@ -31,7 +33,7 @@ from infra.embedded.jobs import SqliteJobStore
 from infra.embedded.objects import FolderObjectStore
 from infra.embedded.sessions import FolderSessions
 from infra.logging import StructuredLog
-from infra.settings import Settings
+from infra.settings import Settings, check_sftp
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -102,6 +104,22 @@ def courier(settings: Settings) -> Courier:
         answer_timeout_s=settings.store_timeout_s,
         total_timeout_s=settings.store_timeout_s,
     )
+
+
+def depot(settings: Settings) -> Depot:
+    """Return what puts results into the LMS's storage; raises SettingsError."""
+    check_sftp(settings)
+    from infra.sftp import SftpDepot  # noqa: PLC0415 - the receiver must stay small
+
+    raise NotImplementedError(SftpDepot)
+
+
+def announcer(settings: Settings) -> Announcer:
+    """Return what tells the LMS where a result was put; raises SettingsError."""
+    check_sftp(settings)
+    from infra.announcing import ConfirmApi  # noqa: PLC0415 - the receiver must stay small
+
+    raise NotImplementedError(ConfirmApi)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

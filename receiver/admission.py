@@ -13,6 +13,7 @@ from core import limits
 from core.errors import Busy
 from core.job import UNFINISHED
 from core.ports import Clock, JobStore
+from receiver.intake import Bounds
 
 Value = TypeVar("Value")
 
@@ -21,7 +22,7 @@ Value = TypeVar("Value")
 class ReceiveLimits:
     """The settings that bound the front door."""
 
-    max_video_bytes: int
+    files: Bounds
     max_unfinished_jobs: int
     max_uploads_at_once: int
 

@@ -5,19 +5,62 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Final, Self
 
 from core import limits
 from core.errors import InvalidField, MissingField, TooLarge, UnsupportedType
+from core.images import ImageKind
 from core.job import Source, check_id, is_sha256, source_key
 from core.media import Container
+from core.order import AS_DOCUMENTED, FIELDS, Contract, OrderRules, check_fits, read_order
 from core.ports import ObjectStore, ObjectWriter
-from core.sniffing import ACCEPTED, sniff
+from core.sniffing import ACCEPTED, sniff, sniff_image
 from core.submission import Upload
 from receiver.multipart import FILE_FIELD
 
-_IDS: Final = ("video_id", "organization_id")
-_KNOWN: Final = (*_IDS, "sha256")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How a contract spells the fields of its form.
+
+    `organization_id` is what stands for a sender that names none; None makes it name one.
+    """
+
+    contract: Contract
+    id_field: str
+    organization_id: str | None
+
+    @property
+    def ids(self) -> tuple[str, str]:
+        """Return the fields that hold ids."""
+        return self.id_field, _ORGANIZATION
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Return every field that means something."""
+        return (*self.ids, "sha256", *FIELDS)
+
+
+_ORGANIZATION: Final = "organization_id"
+HANDSHAKE: Final = Dialect(contract=Contract.HANDSHAKE, id_field="video_id", organization_id=None)
+COMPRESS: Final = Dialect(
+    contract=Contract.COMPRESS, id_field="media_id", organization_id="default"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What is taken: the largest recording and image in bytes, and the orders allowed."""
+
+    max_video_bytes: int
+    max_image_bytes: int
+    orders: OrderRules = AS_DOCUMENTED
+
+    @property
+    def max_bytes(self) -> int:
+        """Return the size of the largest file of any kind."""
+        return max(self.max_video_bytes, self.max_image_bytes)
 
 
 class Intake:
@@ -33,13 +76,16 @@ class Intake:
         *,
         objects: ObjectStore,
         run: str,
-        max_bytes: int,
+        dialect: Dialect,
+        bounds: Bounds,
         expected_bytes: int | None,
         heard: Callable[[str, str], None],
     ) -> None:
         self._objects = objects
         self._run = run
-        self._max_bytes = max_bytes
+        self._dialect = dialect
+        self._bounds = bounds
+        self._max_bytes = bounds.max_bytes
         self._expected_bytes = expected_bytes
         self._heard = heard
         self._stack = ExitStack()
@@ -48,7 +94,7 @@ class Intake:
         self._head = b""
         self._size = 0
         self._digest = hashlib.sha256()
-        self._container: Container | None = None
+        self._container: Container | ImageKind | None = None
         self._writer: ObjectWriter | None = None
 
     def __enter__(self) -> Self:
@@ -64,11 +110,11 @@ class Intake:
 
     def take_field(self, name: str, value: str) -> None:
         """Check a field and keep it; one that means nothing here is dropped."""
-        if name not in _KNOWN:
+        if name not in self._dialect.known:
             return
         if name in self._fields:
             raise InvalidField(f"{name} is given twice")
-        self._fields[name] = _checked(name, value)
+        self._fields[name] = self._checked(name, value)
         self._heard(name, self._fields[name])
 
     def begin_file(self) -> None:
@@ -80,8 +126,7 @@ class Intake:
     def write_file(self, data: memoryview) -> None:
         """Pass on some bytes of the file."""
         self._size += len(data)
-        if self._size > self._max_bytes:
-            raise too_large(self._max_bytes)
+        self._check_size()
         if self._writer:
             self._pass_on(self._writer, data)
             return
@@ -96,16 +141,18 @@ class Intake:
 
     def commit(self) -> Upload:
         """Make the object durable and return what was uploaded; the form must be whole."""
-        fields = _complete(self._fields)
+        fields = self._complete()
+        order = read_order(fields, self._dialect.contract, self._bounds.orders)
         if self._writer is None or self._container is None:
             raise _missing(FILE_FIELD)
+        check_fits(order, is_image=isinstance(self._container, ImageKind))
         sha256 = self._digest.hexdigest()
         if fields.get("sha256", sha256) != sha256:
             raise InvalidField(f"the file that arrived has sha256 {sha256}; send it again")
         committed = self._writer.commit()
         return Upload(
-            job_id=fields["video_id"],
-            organization_id=fields["organization_id"],
+            job_id=fields[self._dialect.id_field],
+            organization_id=fields[_ORGANIZATION],
             run=self._run,
             source=Source(
                 key=source_key(self._run),
@@ -114,11 +161,46 @@ class Intake:
                 container=self._container.value,
             ),
             committed_at=committed.committed_at,
+            order=order,
         )
+
+    def _check_size(self) -> None:
+        if self._size <= self._max_bytes:
+            return
+        if isinstance(self._container, ImageKind):
+            raise image_too_large(self._max_bytes)
+        raise too_large(self._max_bytes)
+
+    def _checked(self, name: str, value: str) -> str:
+        if name in self._dialect.ids:
+            if not value:
+                raise _missing(name)
+            return check_id(name, value)
+        if name in FIELDS:
+            read_order({name: value}, self._dialect.contract, self._bounds.orders)
+            return value
+        if not is_sha256(digest := value.lower()):
+            raise InvalidField(f"{name} must be the file's SHA-256 in 64 hexadecimal digits")
+        return digest
+
+    def _complete(self) -> Mapping[str, str]:
+        fields = dict(self._fields)
+        if self._dialect.organization_id is not None:
+            fields.setdefault(_ORGANIZATION, self._dialect.organization_id)
+        for name in self._dialect.ids:
+            if name not in fields:
+                raise _missing(name)
+        return fields
 
     def _open(self) -> None:
         """Begin the object, now that the first bytes are there."""
-        self._container = sniff(self._head[: limits.SNIFF_BYTES])
+        head = self._head[: limits.SNIFF_BYTES]
+        self._container = sniff(head) or sniff_image(head)
+        if isinstance(self._container, ImageKind):
+            self._max_bytes = self._bounds.max_image_bytes
+        elif self._container is not None:
+            self._max_bytes = self._bounds.max_video_bytes
+        self._check_size()
         if self._container is None:
             what = (
                 "the file is empty" if not self._head else "the file's content is of another type"
@@ -140,21 +222,9 @@ def too_large(max_bytes: int) -> TooLarge:
     return TooLarge(f"a recording may have at most {max_bytes} bytes; send a smaller one")
 
 
-def _checked(name: str, value: str) -> str:
-    if name in _IDS:
-        if not value:
-            raise _missing(name)
-        return check_id(name, value)
-    if not is_sha256(digest := value.lower()):
-        raise InvalidField(f"{name} must be the file's SHA-256 in 64 hexadecimal digits")
-    return digest
-
-
-def _complete(fields: Mapping[str, str]) -> Mapping[str, str]:
-    for name in _IDS:
-        if name not in fields:
-            raise _missing(name)
-    return fields
+def image_too_large(max_bytes: int) -> TooLarge:
+    """Return the error for an image over the limit."""
+    return TooLarge(f"an image may have at most {max_bytes} bytes; send a smaller one")
 
 
 def _missing(name: str) -> MissingField:

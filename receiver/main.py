@@ -13,6 +13,7 @@ from infra.http import new_app
 from infra.wiring import Wiring
 from receiver import content, routes, uploads
 from receiver.admission import Admission
+from receiver.intake import Bounds
 from receiver.routes import ReceiveLimits
 from receiver.uploads import UploadSettings
 
@@ -24,7 +25,11 @@ def create_app(parts: Wiring, *, checks: Checks | None = None) -> Flask:
     """Return the receiver as a WSGI application; `checks` stand in for all that is wired."""
     app = new_app("receiver", keys=parts.keys, log=parts.log, open_rules={content.RULE})
     limits = ReceiveLimits(
-        max_video_bytes=parts.settings.max_video_bytes,
+        files=Bounds(
+            max_video_bytes=parts.settings.max_video_bytes,
+            max_image_bytes=parts.settings.max_image_bytes,
+            orders=parts.settings.order_rules,
+        ),
         max_unfinished_jobs=parts.settings.max_queued_jobs,
         max_uploads_at_once=parts.settings.max_uploads_at_once,
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from core import errors, limits, problems
+from core import limits
+from core.order import FORMATS, LADDERS, VARIANTS, Delivery, QualityLevel
 from core.sniffing import ACCEPTED
 from receiver import schemas
+from receiver.refusals import responses
 from receiver.schemas import Node, reference
 
 VERSION: Final = "1.0.0"
@@ -17,81 +19,6 @@ Lectern makes lecture recordings small and playable.
 2. Lectern sends the result to the LMS's store webhook.
 3. `POST /video/confirm`: say that it is safe; Lectern then deletes all that it holds of it.
 """
-_ALWAYS: Final = (errors.LecternError,)
-_BEHIND_KEY: Final = (errors.Unauthorized, *_ALWAYS)
-_ERRORS: Final = {
-    "receive": (
-        errors.MissingField,
-        errors.InvalidId,
-        errors.InvalidField,
-        errors.MalformedMultipart,
-        errors.TruncatedUpload,
-        errors.UnsupportedType,
-        errors.ConflictingUpload,
-        errors.TooLarge,
-        errors.Busy,
-        errors.Unavailable,
-        *_BEHIND_KEY,
-    ),
-    "beginUpload": (
-        errors.BadRequest,
-        errors.MissingField,
-        errors.InvalidId,
-        errors.InvalidField,
-        errors.TruncatedUpload,
-        errors.UnsupportedType,
-        errors.ConflictingUpload,
-        errors.TooLarge,
-        errors.Busy,
-        errors.Unavailable,
-        *_BEHIND_KEY,
-    ),
-    "uploadStatus": (errors.NotFound, errors.Unavailable, *_BEHIND_KEY),
-    "completeUpload": (
-        errors.InvalidField,
-        errors.UnsupportedType,
-        errors.NotFound,
-        errors.ConflictingUpload,
-        errors.NotReady,
-        errors.Gone,
-        errors.TooLarge,
-        errors.Busy,
-        errors.Unavailable,
-        *_BEHIND_KEY,
-    ),
-    "putContent": (
-        errors.InvalidField,
-        errors.TruncatedUpload,
-        errors.NotFound,
-        errors.Gone,
-        errors.TooLarge,
-        errors.Busy,
-        errors.Unavailable,
-        *_ALWAYS,
-    ),
-    "cancelUpload": (errors.NotFound, errors.Gone, errors.Unavailable, *_ALWAYS),
-    "confirm": (
-        errors.BadRequest,
-        errors.MissingField,
-        errors.InvalidId,
-        errors.InvalidField,
-        errors.TruncatedUpload,
-        errors.NotFound,
-        errors.NotReady,
-        errors.ChecksumMismatch,
-        errors.Gone,
-        errors.TooLarge,
-        errors.Unavailable,
-        *_BEHIND_KEY,
-    ),
-    "status": (errors.InvalidId, errors.NotFound, errors.Unavailable, *_BEHIND_KEY),
-    "metrics": (errors.Unavailable, *_BEHIND_KEY),
-    "openapi": _BEHIND_KEY,
-    "health": _ALWAYS,
-    "ready": _ALWAYS,
-}
-
-
 _TEXT_HEADER: Final[Node] = {"schema": {"type": "string"}}
 _CONTENT_PARAMETERS: Final = (
     {"name": "upload_id", "in": "path", "required": True, "schema": schemas.UPLOAD_ID},
@@ -108,6 +35,8 @@ def document() -> Node:
         "security": [{"internalServiceKey": []}, {"apiKey": []}],
         "paths": {
             "/video/receive": {"post": _receive()},
+            "/compress/": {"post": _compress("compress")},
+            "/compress": {"post": _compress("compressWithoutSlash")},
             "/video/confirm": {"post": _confirm()},
             "/uploads": {"post": _begin_upload()},
             "/uploads/{upload_id}": {"get": _upload_status()},
@@ -136,12 +65,9 @@ def _receive() -> Node:
         "properties": {
             "video_id": reference("Id"),
             "organization_id": reference("Id"),
-            "file": {
-                "type": "string",
-                "contentMediaType": "application/octet-stream",
-                "description": f"{ACCEPTED}; the content decides, not the name.",
-            },
+            "file": _file(),
             "sha256": reference("Sha256"),
+            **_order(),
         },
     }
     return {
@@ -152,7 +78,61 @@ def _receive() -> Node:
             "durable. The same bytes sent again under the same id are answered alike."
         ),
         "requestBody": _body(required={"multipart/form-data": form}),
-        "responses": _responses("receive", _json("The recording is queued.", "Queued")),
+        "responses": responses("receive", _json("The recording is queued.", "Queued")),
+    }
+
+
+def _compress(operation: str) -> Node:
+    form = {
+        "type": "object",
+        "required": ["media_id", "file"],
+        "properties": {
+            "media_id": reference("Id"),
+            "organization_id": reference("Id"),
+            "file": _file(),
+            "sha256": reference("Sha256"),
+            **_order(),
+        },
+    }
+    return {
+        "operationId": operation,
+        "summary": "Send a recording or an image by the second contract",
+        "description": (
+            "As `POST /video/receive`, in other words: a file over its limit is a 400, and where "
+            "SFTP is set up the result is put into the LMS's storage, which is then told."
+        ),
+        "requestBody": _body(required={"multipart/form-data": form}),
+        "responses": responses("compress", _json("The file is queued.", "Accepted")),
+    }
+
+
+def _file() -> Node:
+    return {
+        "type": "string",
+        "contentMediaType": "application/octet-stream",
+        "description": f"{ACCEPTED}; the content decides, not the name.",
+    }
+
+
+def _order() -> Node:
+    """Describe what a sender may ask for besides."""
+    variants = f"^({'|'.join(VARIANTS)})(, *({'|'.join(VARIANTS)}))*$"
+    return {
+        "delivery": {
+            "enum": [each.value for each in Delivery],
+            "description": "Only where the operator lets callers choose.",
+        },
+        "quality": {"enum": [each.value for each in QualityLevel]},
+        "renditions": {
+            "enum": list(LADDERS),
+            "description": "A set of renditions to stream, besides the result.",
+        },
+        "variants": {
+            "type": "string",
+            "pattern": variants,
+            "description": "Of images: further sizes, comma-separated.",
+        },
+        "format": {"enum": list(FORMATS), "description": "Of images: what they are turned into."},
     }
 
 
@@ -166,6 +146,7 @@ def _begin_upload() -> Node:
             "size": {"type": "integer", "minimum": 1},
             "content_type": {"type": "string", "maxLength": limits.UPLOAD_TYPE_CHARS_MAX},
             "sha256": reference("Sha256"),
+            **_order(),
         },
     }
     return {
@@ -176,7 +157,7 @@ def _begin_upload() -> Node:
             "protocol. The job starts by itself when the last byte has arrived."
         ),
         "requestBody": _body(required={"application/json": fields}),
-        "responses": _responses(
+        "responses": responses(
             "beginUpload", _json("Send the bytes to `upload_url`.", "Announced"), status=201
         ),
     }
@@ -187,7 +168,7 @@ def _upload_status() -> Node:
         "operationId": "uploadStatus",
         "summary": "See how a direct upload stands",
         "parameters": [_in_path("upload_id", schemas.UPLOAD_ID)],
-        "responses": _responses("uploadStatus", _json("The upload as it is now.", "Upload")),
+        "responses": responses("uploadStatus", _json("The upload as it is now.", "Upload")),
     }
 
 
@@ -197,7 +178,7 @@ def _complete_upload() -> Node:
         "summary": "Start the job now and hear what became of the upload",
         "description": "Doing it again answers the same.",
         "parameters": [_in_path("upload_id", schemas.UPLOAD_ID)],
-        "responses": _responses("completeUpload", _json("The recording is queued.", "Queued")),
+        "responses": responses("completeUpload", _json("The recording is queued.", "Queued")),
     }
 
 
@@ -209,7 +190,7 @@ def _put_content() -> Node:
         "description": "`bytes A-B/N` for a piece; `bytes */N` and no body to ask what is there.",
     }
     there = {"description": "`bytes=0-K`; absent while nothing is there.", **_TEXT_HEADER}
-    responses = _responses("putContent", _json("All bytes are there.", "Upload"))
+    answers = responses("putContent", _json("All bytes are there.", "Upload"))
     return {
         "operationId": "putContent",
         "summary": "Send bytes of a direct upload, where the service keeps them itself",
@@ -217,7 +198,7 @@ def _put_content() -> Node:
         "parameters": [*_CONTENT_PARAMETERS, content_range],
         "requestBody": {"content": {"application/octet-stream": {"schema": {}}}},
         "responses": {
-            **responses,
+            **answers,
             "308": {"description": "Send the bytes after `Range`.", "headers": {"Range": there}},
         },
     }
@@ -230,7 +211,7 @@ def _cancel_upload() -> Node:
         "summary": "Call a direct upload off",
         "security": [],
         "parameters": [*_CONTENT_PARAMETERS],
-        "responses": _responses("cancelUpload", ended, status=204),
+        "responses": responses("cancelUpload", ended, status=204),
     }
 
 
@@ -253,7 +234,7 @@ def _confirm() -> Node:
             f"`sha256` is given it must be the result's. At most {limits.CONFIRM_BYTES_MAX} bytes."
         ),
         "requestBody": _body(required=dict.fromkeys(forms, fields)),
-        "responses": _responses("confirm", _json("Everything is deleted.", "Completed")),
+        "responses": responses("confirm", _json("Everything is deleted.", "Completed")),
     }
 
 
@@ -261,8 +242,26 @@ def _status() -> Node:
     return {
         "operationId": "status",
         "summary": "See how a recording is coming along",
-        "parameters": [_in_path("video_id", reference("Id"))],
-        "responses": _responses("status", _json("The job as it is now.", "Job")),
+        "description": (
+            "What came by `POST /compress/` is answered in the words of that contract; with "
+            "`?detail` it is answered like all else."
+        ),
+        "parameters": [
+            _in_path("video_id", reference("Id")),
+            {"name": "detail", "in": "query", "schema": {"type": "string"}},
+        ],
+        "responses": {
+            **responses("status", _status_answer()),
+            "404": _json("There is no job under this id.", "Unknown"),
+        },
+    }
+
+
+def _status_answer() -> Node:
+    either = {"anyOf": [reference("Job"), reference("MediaStatus")]}
+    return {
+        "description": "The job as it is now.",
+        "content": {"application/json": {"schema": either}},
     }
 
 
@@ -271,17 +270,17 @@ def _health() -> Node:
         "operationId": "health",
         "summary": "Tell that the process is alive",
         "security": [],
-        "responses": _responses("health", _json("It is.", "Health")),
+        "responses": responses("health", _json("It is.", "Health")),
     }
 
 
 def _ready() -> Node:
-    responses = _responses("ready", _json("Everything it rests on works.", "Readiness"))
+    answers = responses("ready", _json("Everything it rests on works.", "Readiness"))
     return {
         "operationId": "ready",
         "summary": "Check what the service rests on",
         "security": [],
-        "responses": {**responses, "503": _json("Something does not work.", "Readiness")},
+        "responses": {**answers, "503": _json("Something does not work.", "Readiness")},
     }
 
 
@@ -290,7 +289,7 @@ def _metrics() -> Node:
     return {
         "operationId": "metrics",
         "summary": "Jobs by state and depth of the queues",
-        "responses": _responses("metrics", text),
+        "responses": responses("metrics", text),
     }
 
 
@@ -300,37 +299,8 @@ def _openapi() -> Node:
     return {
         "operationId": "openapi",
         "summary": "Describe the API",
-        "responses": _responses("openapi", ok),
+        "responses": responses("openapi", ok),
     }
-
-
-def _responses(operation: str, ok: Node, *, status: int = 200) -> Node:
-    by_status: dict[int, list[type[errors.LecternError]]] = {}
-    for error in _ERRORS[operation]:
-        by_status.setdefault(error.http_status, []).append(error)
-    refusals = {str(known): _refusal(by_status[known]) for known in sorted(by_status)}
-    return {str(status): ok, **refusals}
-
-
-def _refusal(kinds: list[type[errors.LecternError]]) -> Node:
-    """Describe one status by the errors that lead to it, in their docstrings' words."""
-    words = "\n".join(f"- `{kind.code}`: {_first_line(kind)}" for kind in kinds)
-    narrowed = {"properties": {"code": {"enum": [kind.code for kind in kinds]}}}
-    schema = {"allOf": [reference("Problem"), narrowed]}
-    response: dict[str, object] = {
-        "description": words,
-        "content": {problems.MEDIA_TYPE: {"schema": schema}},
-    }
-    if any(kind.retryable for kind in kinds):
-        seconds = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
-        response["headers"] = {"Retry-After": seconds}
-    return response
-
-
-def _first_line(kind: type[errors.LecternError]) -> str:
-    if kind is errors.LecternError:
-        return "A defect of the service; `error_id` leads to the log."
-    return (kind.__doc__ or "").partition("\n")[0]
 
 
 def _json(description: str, schema: str) -> Node:

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from core import views
-from core.job import State, check_id
+from core import compress, views
+from core.errors import NotFound, OverLimit, TooLarge
+from core.job import Job, State, check_id
 from core.ledger import Ledger
+from core.order import Contract
 from receiver import metrics, openapi
 from receiver.admission import Admission, ReceiveLimits
+from receiver.intake import COMPRESS, HANDSHAKE, Dialect
 from receiver.submit import Body, submit
 
 __all__ = ["ReceiveLimits", "blueprint"]
 
 
 def blueprint(*, ledger: Ledger, new_id: Callable[[], str], admission: Admission) -> Blueprint:
-    """Return the front door: receive, status, metrics and the API's description.
+    """Return the front door: both contracts, status, metrics and the API's description.
 
     `new_id` returns a new UUID for each upload.
     """
-    views_ = _Views(
-        ledger=ledger,
-        new_id=new_id,
-        max_video_bytes=admission.bounds.max_video_bytes,
-        admission=admission,
-    )
+    views_ = _Views(ledger=ledger, new_id=new_id, admission=admission)
     routes = Blueprint("receiver", __name__)
     routes.add_url_rule("/video/receive", view_func=views_.receive, methods=["POST"])
+    for rule in ("/compress/", "/compress"):
+        routes.add_url_rule(rule, view_func=views_.compress, methods=["POST"])
     routes.add_url_rule("/status/<video_id>", view_func=views_.status)
     routes.add_url_rule("/metrics", view_func=views_.metrics)
     routes.add_url_rule("/openapi.json", "openapi", view_func=views_.openapi)
@@ -40,10 +41,20 @@ def blueprint(*, ledger: Ledger, new_id: Callable[[], str], admission: Admission
 class _Views:
     ledger: Ledger
     new_id: Callable[[], str]
-    max_video_bytes: int
     admission: Admission
 
     def receive(self) -> Response:
+        job = self._submit(HANDSHAKE)
+        return jsonify(status=State.QUEUED.value, video_id=job.job_id)
+
+    def compress(self) -> Response:
+        try:
+            job = self._submit(COMPRESS)
+        except TooLarge as error:
+            raise OverLimit(error.detail) from error
+        return jsonify(compress.accepted(job))
+
+    def _submit(self, dialect: Dialect) -> Job:
         body = Body(
             content_type=request.headers.get("Content-Type"),
             announced=request.content_length,
@@ -52,16 +63,25 @@ class _Views:
             heard=_name,
         )
         with self.admission.upload():
-            job = submit(
-                body, ledger=self.ledger, run=self.new_id(), max_bytes=self.max_video_bytes
+            g.job = job = submit(
+                body,
+                ledger=self.ledger,
+                run=self.new_id(),
+                dialect=dialect,
+                bounds=self.admission.bounds.files,
             )
-        g.job = job
-        return jsonify(status=State.QUEUED.value, video_id=job.job_id)
+        return job
 
-    def status(self, video_id: str) -> Response:
+    def status(self, video_id: str) -> Response | tuple[Response, int]:
         g.job_id = check_id("video_id", video_id)
-        g.job = self.ledger.read(video_id)
-        return jsonify(views.status(g.job))
+        job = self.ledger.jobs.get(video_id)
+        if job is None:
+            g.code = NotFound.code
+            return jsonify(compress.not_found(video_id)), HTTPStatus.NOT_FOUND
+        g.job = job
+        if job.order.contract is Contract.COMPRESS and "detail" not in request.args:
+            return jsonify(compress.status(job))
+        return jsonify(views.status(job))
 
     def metrics(self) -> Response:
         text, content_type = metrics.exposition(self.ledger)
@@ -74,7 +94,7 @@ class _Views:
 def _name(field: str, value: str) -> None:
     """Have the request's event say whose upload it is, whatever becomes of it."""
     match field:
-        case "video_id":
+        case "video_id" | "media_id":
             g.job_id = value
         case "organization_id":
             g.organization_id = value

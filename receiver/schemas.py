@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from core import limits
+from core import compress, limits
 from core.job import State
 
 Node = Mapping[str, object]
@@ -32,6 +32,18 @@ def all_schemas() -> Node:
         "State": {"type": "string", "enum": states},
         "Queued": _answer(State.QUEUED),
         "Completed": _answer(State.COMPLETED),
+        "Accepted": _object(
+            {"status": {"const": "accepted"}, "mediaId": reference("Id"), "message": _TEXT}
+        ),
+        "MediaStatus": _object({"mediaId": reference("Id"), "status": _media_status()}),
+        "Unknown": _object(
+            {
+                "mediaId": reference("Id"),
+                "status": {"const": compress.NOT_FOUND},
+                "code": {"const": compress.NOT_FOUND},
+                "detail": _TEXT,
+            }
+        ),
         "Announced": _announced(),
         "Upload": _upload(),
         "Job": _job(),
@@ -66,6 +78,11 @@ def _job() -> Node:
         },
         optional={"pieces": _object({"made": _COUNT, "of": _COUNT})},
     )
+
+
+def _media_status() -> Node:
+    words = "queued|processing|completed|db_update_failed|failed: .*"
+    return {**_TEXT, "pattern": f"^({words})$"}
 
 
 def _announced() -> Node:

@@ -10,7 +10,7 @@ from core.errors import Busy, ConflictingUpload, StoreFull, TruncatedUpload, Una
 from core.job import Job, source_key
 from core.ledger import Ledger
 from core.submission import Upload
-from receiver.intake import Intake, too_large
+from receiver.intake import Bounds, Dialect, Intake, too_large
 from receiver.multipart import Form, boundary_of
 
 
@@ -33,21 +33,22 @@ class Body:
     heard: Callable[[str, str], None] = _unheard
 
 
-def submit(body: Body, *, ledger: Ledger, run: str, max_bytes: int) -> Job:
+def submit(body: Body, *, ledger: Ledger, run: str, dialect: Dialect, bounds: Bounds) -> Job:
     """Store an upload under `run` and return the job that answers for it.
 
     When this returns, source and record are durable. Whatever it raises (the 400 family,
     ConflictingUpload, TooLarge, Busy, Unavailable), nothing of the upload stays, or the sweep
     finds it as an orphan.
     """
-    boundary = boundary_of(body.content_type)
+    boundary, max_bytes = boundary_of(body.content_type), bounds.max_bytes
     if body.announced is not None and body.announced > max_bytes + limits.FORM_OVERHEAD_BYTES:
         raise too_large(max_bytes)
     try:
         with Intake(
             objects=ledger.objects,
             run=run,
-            max_bytes=max_bytes,
+            dialect=dialect,
+            bounds=bounds,
             expected_bytes=body.announced,
             heard=body.heard,
         ) as intake:

@@ -14,9 +14,11 @@ from core import limits
 from core.errors import BadRequest, InvalidField, MissingField, TooLarge, TruncatedUpload
 from core.job import State
 from core.ledger import Ledger
+from core.order import FIELDS, Contract, OrderRules, read_order
 from core.ports import DirectUploads
 from core.uploads import (
     Announcement,
+    announces_image,
     begin_upload,
     check_announcement,
     finish_upload,
@@ -62,8 +64,11 @@ class _Views:
     settings: UploadSettings
 
     def begin(self) -> tuple[Response, int]:
-        max_bytes = self.admission.bounds.max_video_bytes
-        said = check_announcement(read_announcement(_members(), g.traceparent), max_bytes=max_bytes)
+        files = self.admission.bounds.files
+        said = read_announcement(_members(), g.traceparent, files.orders)
+        is_image = announces_image(said.content_type)
+        max_bytes = files.max_image_bytes if is_image else files.max_video_bytes
+        said = check_announcement(said, max_bytes=max_bytes)
         g.job_id = said.video_id
         g.organization_id = said.organization_id
         self.admission.check_queue()
@@ -100,12 +105,14 @@ class _Views:
         return (self.settings.public_url or request.host_url).rstrip("/") + url
 
 
-def read_announcement(members: Mapping[str, Any], traceparent: str | None) -> Announcement:
+def read_announcement(
+    members: Mapping[str, Any], traceparent: str | None, orders: OrderRules
+) -> Announcement:
     """Return what a JSON object announces; raises MissingField and InvalidField."""
     for name in ("video_id", "organization_id", "size", "content_type"):
         if members.get(name) in (None, ""):
             raise MissingField(f"the member {name} is missing or empty")
-    for name in ("video_id", "organization_id", "content_type", "sha256"):
+    for name in ("video_id", "organization_id", "content_type", "sha256", *FIELDS):
         if not isinstance(members.get(name, ""), str | None):
             raise InvalidField(f"{name} must be a string")
     if type(members["size"]) is not int:
@@ -117,6 +124,9 @@ def read_announcement(members: Mapping[str, Any], traceparent: str | None) -> An
         content_type=members["content_type"],
         sha256=members.get("sha256"),
         traceparent=traceparent,
+        order=read_order(
+            {name: members.get(name) or "" for name in FIELDS}, Contract.HANDSHAKE, orders
+        ),
     )
 
 

@@ -1,19 +1,26 @@
-"""The delivery step: one attempt at the store webhook; the next one is another message."""
+"""The delivery step: one attempt at handing a result back; the next one is another message.
+
+By webhook an attempt is one request. By SFTP the file is put in place first, and telling the LMS
+where it stands is a step of its own: it is repeated without sending the file again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from core import limits
-from core.delivery import Outcome, judge, parcel_of
+from core.delivery import Outcome, Unanswered, judge, parcel_of
 from core.errors import Interrupted, MissingObject, Unavailable
-from core.events import DeliveryDeferred, DeliveryRefused, Released
+from core.events import DeliveryDeferred, DeliveryRefused, Placed, Released
 from core.job import Failure, Job
 from core.ledger import Ledger
 from core.messages import Message
-from core.ports import Courier
+from core.order import Delivery
+from core.ports import Announcer, Courier, Depot, ObjectReader, ObjectStore
+from core.remote import is_image, notice_of, remote_files
 from transcoder.heartbeat import Heartbeat
 
 
@@ -25,6 +32,7 @@ class Deliver:
     courier: Courier
     interrupting: Callable[[], AbstractContextManager[None]]
     jitter: Callable[[], float]
+    by_file: ByFile | None = None
 
     def __call__(self, message: Message) -> None:
         """Make one attempt; raises what `dispatch` knows to dispose of."""
@@ -43,18 +51,62 @@ class Deliver:
                 return
             self._record(job, outcome)
 
-    def _record(self, job: Job, outcome: Outcome) -> None:
+    def _record(self, job: Job, outcome: Outcome | Placed) -> None:
         """Judge by the record as it is now: a redelivery may have opened a new window."""
+        if isinstance(outcome, Placed):
+            self.ledger.apply(job.job_id, outcome)
+            return
         now = self.ledger.clock.now()
         present = replace(self.ledger.read(job.job_id), fence=job.fence)
         event = judge(outcome, present, now, self.ledger.policy, jitter=self.jitter())
         self.ledger.apply(job.job_id, event)
 
-    def _send(self, job: Job) -> Outcome:
-        parcel = parcel_of(job, self.ledger.clock.now())
+    def _send(self, job: Job) -> Outcome | Placed:
+        now = self.ledger.clock.now()
+        if job.order.delivery is Delivery.SFTP:
+            if self.by_file is None:
+                return Unanswered(reason="SFTP delivery is not set up here: set SFTP_HOST")
+            with self.interrupting():
+                return self.by_file(job, now)
+        parcel = parcel_of(job, now)
         key = job.output.key if job.output else ""
         with self.ledger.objects.open(key) as body, self.interrupting():
             return self.courier.send(parcel, body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByFile:
+    """Puts results into the LMS's storage and tells it where they are.
+
+    `videos` and `images` are absolute folders there; recordings without a picture are videos too.
+    """
+
+    objects: ObjectStore
+    depot: Depot
+    announcer: Announcer
+    videos: str
+    images: str
+
+    def __call__(self, job: Job, now: float) -> Outcome | Placed:
+        """Do what comes next; raises MissingObject and Unavailable where the result is at fault."""
+        if job.delivery is not None and job.delivery.path is not None:
+            folder, _, _ = job.delivery.path.rpartition("/")
+            return self.announcer.announce(notice_of(job, folder, now))
+        return self._place(job)
+
+    def _place(self, job: Job) -> Outcome | Placed:
+        """Put every file in place, the result itself last."""
+        folder = self.images if job.output and is_image(job.output) else self.videos
+        files = remote_files(job, folder)
+        for file in files:
+            opened = partial(self._open, file.key)
+            placed = self.depot.place(file.path, opened, size=file.size)
+            if isinstance(placed, Unanswered):
+                return placed
+        return Placed(fence=job.fence, path=files[-1].path)
+
+    def _open(self, key: str, start: int) -> AbstractContextManager[ObjectReader]:
+        return self.objects.open(key, start=start)
 
 
 def _unread(job: Job, error: Unavailable) -> DeliveryDeferred:

@@ -12,10 +12,11 @@ from core import limits
 from core.messages import Message, Topic
 from core.presets import BY_NAME
 from infra import clock, ffmpeg, wiring
+from infra.settings import Settings
 from infra.wiring import Wiring
 from transcoder.bounded import BoundedPress, BoundedTransfers, Budget
 from transcoder.compress import Toolbox
-from transcoder.deliver import Deliver
+from transcoder.deliver import ByFile, Deliver
 from transcoder.dispatch import Handler
 from transcoder.pressing import MediaPress
 from transcoder.stopping import StopSignal
@@ -101,12 +102,26 @@ def _toolbox(parts: Wiring) -> Toolbox:
     return Toolbox(ffmpeg=ffmpeg.find(parts.settings.lectern_ffmpeg), python=sys.executable)
 
 
+def _by_file(parts: Wiring, settings: Settings) -> ByFile | None:
+    """Return what delivers by SFTP, where that is set up."""
+    if not settings.has_sftp:
+        return None
+    return ByFile(
+        objects=parts.ledger.objects,
+        depot=wiring.depot(settings),
+        announcer=wiring.announcer(settings),
+        videos=settings.sftp_videos,
+        images=settings.sftp_images,
+    )
+
+
 def _deliver(parts: Wiring, stop: StopSignal, *, longest_s: float = math.inf) -> Handler:
     timeout_s = min(parts.settings.store_timeout_s, longest_s)
     settings = parts.settings.model_copy(update={"store_timeout_s": timeout_s})
     return Deliver(
         ledger=parts.ledger,
         courier=wiring.courier(settings),
+        by_file=_by_file(parts, settings),
         interrupting=stop.interrupting,
         jitter=clock.jitter,
     )

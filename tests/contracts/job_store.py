@@ -13,8 +13,19 @@ import pytest
 
 from core import limits
 from core.board import Board, OpenPiece
-from core.job import Change, DeliveryLog, Failure, Job, MediaSummary, Rendition, Source, State
+from core.job import (
+    Change,
+    DeliveryLog,
+    Failure,
+    Job,
+    MediaSummary,
+    Rendition,
+    Source,
+    State,
+    Variant,
+)
 from core.making import Levels, Making, Quality
+from core.order import Contract, Delivery, Order, QualityLevel
 from core.ports import JobStore
 from tests.fakes import START
 
@@ -303,6 +314,18 @@ def a_full_job(job_id: str = "course-v1:Uni+Physik~1@2026=A") -> Job:
             quality=Quality(mean=93.5, low=88.25, sampled_s=12.0),
             levels=Levels(source_lufs=-23.1, gain_db=7.1),
         ),
+        media_type="image/webp",
+        variants=(
+            Variant(
+                name="thumbnail",
+                key="outputs/run/7-thumbnail.webp",
+                size=1,
+                sha256="0" * 64,
+                width=320,
+                height=180,
+                suffix="webp",
+            ),
+        ),
     )
     note = 'quotes " and \\, a line\nbreak, a null \x00, ümläüte, 講義, 🎓, </script>'
     return Job(
@@ -323,7 +346,9 @@ def a_full_job(job_id: str = "course-v1:Uni+Physik~1@2026=A") -> Job:
         retries=2,
         progress=57,
         output=rendition,
-        delivery=DeliveryLog(since=START + 0.7, attempts=9, last_outcome=note),
+        delivery=DeliveryLog(
+            since=START + 0.7, attempts=9, last_outcome=note, path="/public_html/videos/ü.mp4"
+        ),
         failure=Failure(code="store_gone", reason=note),
         warnings=("one", "", note),
         board=Board(
@@ -339,6 +364,14 @@ def a_full_job(job_id: str = "course-v1:Uni+Physik~1@2026=A") -> Job:
         ),
         traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         cleaned=True,
+        order=Order(
+            contract=Contract.COMPRESS,
+            delivery=Delivery.SFTP,
+            quality=QualityLevel.ULTRA,
+            ladder="full",
+            variants=("thumbnail", "original"),
+            image_format="webp",
+        ),
         history=(
             Change(at=START + 1 / 3, event="Received", state=State.QUEUED),
             Change(at=START + 1 / 3, event="Retried", state=State.QUEUED, note=note),

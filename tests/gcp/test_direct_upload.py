@@ -76,9 +76,8 @@ def cloud(storage: StorageRig) -> Iterator[Cloud]:
         policy=world.ledger.policy,
     )
     sessions = CloudSessions(store)
-    admission = Admission(
-        jobs=world.jobs, clock=world.clock, bounds=replace(ROOMY, max_video_bytes=SIZE)
-    )
+    bounds = replace(ROOMY, files=replace(ROOMY.files, max_video_bytes=SIZE))
+    admission = Admission(jobs=world.jobs, clock=world.clock, bounds=bounds)
     app = new_app("receiver", keys=KeyRing([KEY]), log=world.log, open_rules={content.RULE})
     app.register_blueprint(
         uploads.blueprint(

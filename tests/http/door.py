@@ -21,6 +21,7 @@ from infra import health
 from infra.http import new_app
 from receiver import content, openapi, uploads
 from receiver.admission import Admission
+from receiver.intake import Bounds
 from receiver.routes import ReceiveLimits
 from receiver.uploads import UploadSettings
 from tests.fake_sessions import MemorySessions
@@ -30,7 +31,9 @@ from tests.http import forms
 KEY = "a-key-of-the-lms-backend"
 KEYS = {"X-Internal-Service-Key": KEY}
 MAX_BYTES = 1_000_000
-ROOMY = ReceiveLimits(max_video_bytes=MAX_BYTES, max_unfinished_jobs=1000, max_uploads_at_once=8)
+MAX_IMAGE_BYTES = 100_000
+FILES = Bounds(max_video_bytes=MAX_BYTES, max_image_bytes=MAX_IMAGE_BYTES)
+ROOMY = ReceiveLimits(files=FILES, max_unfinished_jobs=1000, max_uploads_at_once=8)
 UPLOAD_TTL_S = 86_400.0
 _PATHS = (
     (r"/status/[^/]+", "/status/{video_id}"),

@@ -45,7 +45,9 @@ def _app(folder: Path) -> Flask:
         policy=Policy(),
     )
     app = new_app("receiver", keys=KeyRing([KEY]), log=log, open_rules={content.RULE})
-    bounds = replace(ROOMY, max_video_bytes=MAX_BYTES, max_uploads_at_once=UPLOADS)
+    bounds = replace(
+        ROOMY, files=replace(ROOMY.files, max_video_bytes=MAX_BYTES), max_uploads_at_once=UPLOADS
+    )
     admission = Admission(jobs=ledger.jobs, clock=clock, bounds=bounds)
     sessions = FolderSessions(folder, objects=objects)
     app.register_blueprint(

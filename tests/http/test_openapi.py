@@ -88,7 +88,8 @@ def test_the_answers_have_the_form_that_is_described(door: Door, document: Any) 
     answers = {
         "Queued": door.receive(Lecture().body()),
         "Job": door.get("/status/video-1"),
-        "Problem": door.get("/status/video-2"),
+        "Unknown": door.get("/status/video-2"),
+        "Problem": door.get("/uploads/run-9"),
         "Announced": door.announce(video_id="video-3"),
         "Upload": door.get("/uploads/run-2"),
         "Health": door.get("/health"),

@@ -15,7 +15,16 @@ from core.messages import Topic
 from receiver.admission import Admission
 from receiver.content import Span, read_span
 from tests.fakes import a_failure, an_encoded, an_upload, put, sha256_of
-from tests.http.door import KEYS, MAX_BYTES, ROOMY, UPLOAD_TTL_S, Door, a_door, assert_problem
+from tests.http.door import (
+    KEYS,
+    MAX_BYTES,
+    MAX_IMAGE_BYTES,
+    ROOMY,
+    UPLOAD_TTL_S,
+    Door,
+    a_door,
+    assert_problem,
+)
 from tests.http.forms import recording
 
 DATA = recording(9_000)
@@ -255,7 +264,12 @@ def test_a_conflict_that_is_known_is_told_before_a_byte_is_sent(
         ({"size": MAX_BYTES + 1}, 413, "too_large"),
         ({"sha256": "abc"}, 400, "invalid_field"),
         ({"sha256": 1}, 400, "invalid_field"),
-        ({"content_type": "image/png"}, 400, "unsupported_type"),
+        ({"content_type": "text/html"}, 400, "unsupported_type"),
+        ({"content_type": "image/png", "size": MAX_IMAGE_BYTES + 1}, 413, "too_large"),
+        ({"content_type": "image/png", "renditions": "hls"}, 400, "invalid_field"),
+        ({"variants": "medium"}, 400, "invalid_field"),
+        ({"quality": "best"}, 400, "invalid_field"),
+        ({"delivery": "sftp"}, 400, "invalid_field"),
         ({"content_type": "audio"}, 400, "unsupported_type"),
         ({"content_type": "video/mp4\r\nX: y"}, 400, "unsupported_type"),
     ],

@@ -60,6 +60,8 @@ def an_event(kind: type[ev.Event], fence: int) -> ev.Event:
         ev.Retried(fence=fence, failure=a_failure("encoder_killed"), delay_s=60.0),
         ev.Failed(fence=fence, failure=a_failure()),
         ev.Delivered(fence=fence),
+        ev.Placed(fence=fence, path="/videos/run-1.mp4"),
+        ev.Accepted(fence=fence),
         ev.DeliveryDeferred(fence=fence, outcome="answered 500", delay_s=5.0),
         ev.DeliveryRefused(fence=fence, failure=a_failure("store_gone")),
         ev.Redelivered(),

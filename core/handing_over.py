@@ -1,0 +1,53 @@
+"""What the events of a delivery change: attempts, the file that was put in place, the end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from core import events as ev
+from core import limits
+from core.job import DeliveryLog, Job, Policy, State
+from core.waiting import NO_LEASE, discard, wait
+
+
+def deferred(job: Job, event: ev.DeliveryDeferred, now: float, policy: Policy) -> ev.Step:
+    """Put the next attempt off."""
+    if job.state is State.COMPLETED:
+        return {}, ()
+    log = outcome(job, event.outcome)
+    return wait(job, State.STORING, now, event.delay_s, policy, {"delivery": log})
+
+
+def delivered(job: Job, now: float, policy: Policy) -> ev.Step:
+    """Wait for the LMS's confirmation."""
+    fields = {**NO_LEASE, "delivery": outcome(job, "answered 200")}
+    if job.state is State.STORING:
+        fields["wake_at"] = now + policy.confirm_ttl_s
+    return fields, ()
+
+
+def placed(job: Job, event: ev.Placed, now: float, policy: Policy) -> ev.Step:
+    """Note where the file stands, and have the LMS told, for which a new window begins."""
+    if job.state is State.COMPLETED:
+        return {}, ()
+    log = DeliveryLog(since=now, path=event.path, last_outcome="the file is in place")
+    return wait(job, State.STORING, now, 0.0, policy, {"delivery": log})
+
+
+def accepted(job: Job, now: float, policy: Policy) -> ev.Step:
+    """Delete what is left here: the LMS knows where its file is."""
+    fields, effects = discard(job, now, policy)
+    return {**fields, **NO_LEASE, "delivery": outcome(job, "the LMS was told")}, effects
+
+
+def redelivered(job: Job, now: float, policy: Policy) -> ev.Step:
+    """Begin the delivery anew, in a new window."""
+    fields = {"delivery": DeliveryLog(since=now), "failure": None, "claims": 0}
+    return wait(job, State.STORING, now, 0.0, policy, fields, keep_lease=True)
+
+
+def outcome(job: Job, words: str) -> DeliveryLog | None:
+    """Return the delivery's log with its last outcome in `words`."""
+    if job.delivery is None:
+        return None
+    return replace(job.delivery, last_outcome=words[: limits.REASON_CHARS_MAX])
