@@ -107,6 +107,14 @@ def compress(source: Path, output: Path | None, *, force: bool, preset: str, cod
 
 
 @main.command()
+def presets() -> None:
+    """Print what each preset, quality and set of renditions means."""
+    from lectern import presets as tables
+
+    tables.run()
+
+
+@main.command()
 def doctor() -> None:
     """Tell what is installed, what is missing, and how to get it."""
     from lectern import doctor as examination

@@ -12,6 +12,7 @@ from core.errors import Interrupted
 from core.media import Container
 from core.pieces import PIECES_FORMAT, PiecePlan, StreamPiece
 from core.plan import Plan
+from core.order import Order
 from core.ports import Progress
 from core.presets import DEFAULT
 from tests.fakes import a_media_summary, sha256_of
@@ -39,17 +40,29 @@ class FakePress:
         self.did: list[str] = []
 
     def begin(
-        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
+        self,
+        source: Path,
+        folder: Path,
+        *,
+        order: Order,
+        progress: Progress,
+        stop: Callable[[], bool],
     ) -> Compressed | Assignment:
         """Cut, or do all."""
         if self.pieces:
             self._work("begin", folder, stop)
             assert source.read_bytes() == SOURCE
             return assignment(self.pieces)
-        return self.whole(source, folder, progress=progress, stop=stop)
+        return self.whole(source, folder, order=order, progress=progress, stop=stop)
 
     def whole(
-        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
+        self,
+        source: Path,
+        folder: Path,
+        *,
+        order: Order,
+        progress: Progress,
+        stop: Callable[[], bool],
     ) -> Compressed:
         """Do all."""
         assert source.read_bytes() == SOURCE

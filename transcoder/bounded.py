@@ -22,6 +22,7 @@ from typing import Protocol
 from core import limits
 from core.assignment import Assignment
 from core.errors import StepTimedOut
+from core.order import Order
 from core.ports import ObjectInfo, ObjectReader, ObjectStore, ObjectWriter, Progress
 from transcoder.compress import Compressed
 from transcoder.pieces.encode import MadePiece
@@ -73,18 +74,30 @@ class BoundedPress:
     job_timeout_s: float
 
     def begin(
-        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
+        self,
+        source: Path,
+        folder: Path,
+        *,
+        order: Order,
+        progress: Progress,
+        stop: Callable[[], bool],
     ) -> Compressed | Assignment:
         """See `Press`; so for all others."""
         with self._timed() as press:
-            return press.begin(source, folder, progress=progress, stop=stop)
+            return press.begin(source, folder, order=order, progress=progress, stop=stop)
 
     def whole(
-        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
+        self,
+        source: Path,
+        folder: Path,
+        *,
+        order: Order,
+        progress: Progress,
+        stop: Callable[[], bool],
     ) -> Compressed:
         """Bound it."""
         with self._timed() as press:
-            return press.whole(source, folder, progress=progress, stop=stop)
+            return press.whole(source, folder, order=order, progress=progress, stop=stop)
 
     def make(
         self,

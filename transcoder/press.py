@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from core.assignment import Assignment
+from core.order import Order
 from core.ports import Progress
 from transcoder.compress import Compressed
 from transcoder.pieces.encode import MadePiece
@@ -21,13 +22,25 @@ class Press(Protocol):
     """
 
     def begin(
-        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
+        self,
+        source: Path,
+        folder: Path,
+        *,
+        order: Order,
+        progress: Progress,
+        stop: Callable[[], bool],
     ) -> Compressed | Assignment:
-        """Make a short recording small, or cut a long one."""
+        """Make a short recording small, in the quality of `order`, or cut a long one."""
         ...
 
     def whole(
-        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
+        self,
+        source: Path,
+        folder: Path,
+        *,
+        order: Order,
+        progress: Progress,
+        stop: Callable[[], bool],
     ) -> Compressed:
         """Make a recording small in one go, however long it is."""
         ...

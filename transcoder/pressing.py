@@ -13,8 +13,10 @@ from core.assignment import ASSIGNMENT_FORMAT, Assignment
 from core.errors import BadOutput
 from core.pieces import PiecePlan, cut, worth_cutting
 from core.plan import plans
+from core.order import Order
 from core.ports import Progress
 from core.presets import Preset
+from core.qualities import in_quality
 from transcoder.compress import (
     Compressed,
     Survey,
@@ -52,22 +54,34 @@ class MediaPress:
     piece_s: float
 
     def begin(
-        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
+        self,
+        source: Path,
+        folder: Path,
+        *,
+        order: Order,
+        progress: Progress,
+        stop: Callable[[], bool],
     ) -> Compressed | Assignment:
         """Make a short recording small, or cut a long one; see `Press`."""
         began = time.monotonic()
         workshop = self._workshop(folder, progress, stop)
-        found = survey(workshop, source, self.preset)
+        found = survey(workshop, source, in_quality(self.preset, order.quality))
         return self._go_on(workshop, source, found, attempt=0, began=began)
 
     def whole(
-        self, source: Path, folder: Path, *, progress: Progress, stop: Callable[[], bool]
+        self,
+        source: Path,
+        folder: Path,
+        *,
+        order: Order,
+        progress: Progress,
+        stop: Callable[[], bool],
     ) -> Compressed:
         """Make a recording small in one go."""
         return compress(
             source,
             folder,
-            preset=self.preset,
+            preset=in_quality(self.preset, order.quality),
             toolbox=self.toolbox,
             budget_s=self.budget_s,
             progress=progress,

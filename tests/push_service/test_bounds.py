@@ -14,6 +14,7 @@ import pytest
 from core import limits
 from core.errors import Interrupted, StepTimedOut
 from core.messages import Topic
+from core.order import DEFAULT
 from infra.webhook import WebhookCourier
 from tests.fake_press import FakePress
 from tests.fakes import FakeClock, MemoryObjectStore, RecordingProgress
@@ -96,7 +97,9 @@ def test_the_time_that_fetching_took_is_taken_off_the_encode(tmp_path: Path) -> 
     for timeout_s, words in ((3600.0, "540 s that a pushed message"), (30.0, "JOB_TIMEOUT")):
         bounded = BoundedPress(press=press, budget=budget, job_timeout_s=timeout_s)
         with pytest.raises(StepTimedOut, match=words):
-            bounded.begin(tmp_path, tmp_path, progress=RecordingProgress(), stop=stop)
+            bounded.begin(
+                tmp_path, tmp_path, order=DEFAULT, progress=RecordingProgress(), stop=stop
+            )
     assert given == [pytest.approx(100, abs=5), 30.0]
 
 
