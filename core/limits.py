@@ -139,6 +139,29 @@ STALL_S: Final = 120.0
 STDERR_BYTES_MAX: Final = 32 * KIB
 """The end of the encoder's messages that is kept."""
 
+# --- images -----------------------------------------------------------------------------------
+IMAGE_BYTES_MAX: Final = 20 * MIB
+"""Bytes of an image (row B10)."""
+IMAGE_PIXELS_MAX: Final = 120_000_000
+"""Pixels of an image: telephones make pictures of 108 megapixels. 16,384 x 16,384 are 268."""
+IMAGE_SIDE_MAX: Final = 16_383
+"""The longest side that a WebP can have; telephones' panoramas end at 16,382."""
+IMAGE_FRAMES_MAX: Final = 1000
+"""Pictures of an animation."""
+IMAGE_ANIMATION_PIXELS_MAX: Final = 500_000_000
+"""Pixels of all pictures of an animation; half a minute of 1280 x 720 at 15 a second has 415."""
+IMAGE_SCANS_MAX: Final = 64
+"""Scans of a progressive JPEG: encoders write about ten, and each costs a pass over all pixels."""
+IMAGE_PARTS_MAX: Final = 100_000
+"""Segments or chunks of an image; a PNG of 20 MiB in chunks of 8 KiB has 2,560."""
+PROFILE_BYTES_MAX: Final = 4 * MIB
+"""Bytes of a colour profile, inflated; those of printing presses have up to 2 MiB."""
+IMAGE_MEMORY_BYTES: Final = 4 * GIB
+"""Address space of a process that decodes images: 120 million pixels take 0.4 GB as decoded, and
+an encoder may need several times that."""
+IMAGE_WALL_S: Final = 300.0
+"""Seconds for making all variants of one image, and for judging them."""
+
 # --- the service ------------------------------------------------------------------------------
 KEY_CHARS_MIN: Final = 16
 """Characters of a service key; shorter ones can be guessed."""

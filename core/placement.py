@@ -49,3 +49,27 @@ def notice_text(notice: Notice) -> str:
     if notice.others:
         body[_OTHERS] = dict(notice.others)
     return json.dumps(body, separators=(",", ":"), ensure_ascii=True)
+
+
+_PATH_CHARS_MAX: Final = 1024
+"""Characters of a remote path; servers take 4,096 bytes, and 255 for each name."""
+_NAME_CHARS_MAX: Final = 200
+"""Characters of one name in it: with what a partial file adds, within 255 bytes."""
+
+
+def check_remote_path(path: str) -> None:
+    """Raise ValueError unless `path` is absolute and every name in it plain.
+
+    Plain is what cannot lead elsewhere: not empty, `.` or `..`, of printable ASCII.
+    """
+    root, *names = path.split("/")
+    plain = all(name not in {"", ".", ".."} and len(name) <= _NAME_CHARS_MAX for name in names)
+    printable = path.isascii() and path.isprintable()
+    if root or not names or not plain or not printable or len(path) > _PATH_CHARS_MAX:
+        raise ValueError("a remote path is absolute and has no empty name, no . and no ..")
+
+
+def partial_path(path: str) -> str:
+    """Return where the file of `path` grows until it is whole: beside it, hidden."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/.{name}.part"

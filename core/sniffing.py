@@ -11,6 +11,8 @@ from core.media import Container
 
 ACCEPTED: Final = "MP4, MOV, MKV, WebM or AVI, or sound as M4A, MP3, WAV, FLAC or Ogg"
 """What is taken, in words for a caller."""
+ACCEPTED_IMAGES: Final = "JPEG, PNG or WebP"
+"""What is taken of images, in words for a caller."""
 _EBML_MAGIC: Final = b"\x1a\x45\xdf\xa3"
 _EBML_DOCTYPE: Final = b"\x42\x82"
 _DOCTYPES: Final = (b"matroska", b"webm")

@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
-import re
-import time
 from collections.abc import Sequence
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-from importlib.metadata import PackageNotFoundError, version
-from typing import Final
 
 from requests_toolbelt import MultipartEncoder
 from standardwebhooks import Webhook
@@ -20,9 +13,8 @@ from core.delivery import ACCEPTED, Answered, Outcome, Parcel, Unanswered
 from core.errors import Unavailable
 from core.ports import ObjectReader
 from infra.http_call import CallFailed, HttpCall, TimeLimits, read_target, trusting_context
+from infra.http_headers import retry_after_s, user_agent
 from infra.signing import delivery_headers, receipt_fields, signer
-
-_SECONDS: Final = re.compile(r"[0-9]{1,9}")
 
 
 class WebhookCourier:
@@ -50,7 +42,7 @@ class WebhookCourier:
             connect_s=connect_timeout_s, answer_s=answer_timeout_s, total_s=total_timeout_s
         )
         self._context = trusting_context()
-        self._agent = f"Lectern/{_version()}"
+        self._agent = user_agent()
 
     def __repr__(self) -> str:
         """Show where parcels go, without secrets, credentials or the URL's query."""
@@ -125,36 +117,6 @@ def _outcome(call: HttpCall, *, whole: bool) -> Outcome:
     response = call.answer()
     if response.status == ACCEPTED and not whole:
         return Unanswered(reason="answered 200 before the whole file was sent")
-    outcome = Answered(status=response.status, retry_after_s=_retry_after_s(response))
+    outcome = Answered(status=response.status, retry_after_s=retry_after_s(response))
     call.drain(response)
     return outcome
-
-
-def _retry_after_s(response: http.client.HTTPResponse) -> float | None:
-    """Return `Retry-After` in seconds from now; both forms of RFC 9110, 10.2.3.
-
-    A date is held against the answer's own `Date`, so that the LMS's clock may be wrong.
-    """
-    value = (response.getheader("Retry-After") or "").strip()
-    if _SECONDS.fullmatch(value):
-        return float(value)
-    until = _epoch_s(value)
-    if until is None:
-        return None
-    now = _epoch_s(response.getheader("Date") or "")
-    return max(0.0, until - (time.time() if now is None else now))
-
-
-def _epoch_s(http_date: str) -> float | None:
-    try:
-        moment = parsedate_to_datetime(http_date)
-        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-
-
-def _version() -> str:
-    try:
-        return version("lectern")
-    except PackageNotFoundError:
-        return "unknown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import subprocess
@@ -14,7 +15,14 @@ from typing import Final
 
 from core import limits
 from core.acceptance import accept, remarks
-from core.errors import BadOutput, DamagedSource, EncodeFailed, UnreadableMedia
+from core.errors import (
+    BadOutput,
+    DamagedSource,
+    EncodeFailed,
+    EncoderKilled,
+    MediaError,
+    UnreadableMedia,
+)
 from core.job import MediaSummary
 from core.making import Levels, Making, Quality
 from core.media import Container, MediaInfo
@@ -239,12 +247,18 @@ def first_that_fits(workshop: Workshop, source: str, found: Survey, *, attempt: 
         try:
             return _make(workshop, source, path, found.info, plan)
         except Outgrown:
-            path.unlink(missing_ok=True)
+            _discard(path)
         except (BadOutput, EncodeFailed):
-            path.unlink(missing_ok=True)
+            _discard(path)
             if not isinstance(plan.video, Copy):
                 raise
     raise BadOutput("every output would be larger than the source; keep the source as it is")
+
+
+def _discard(path: Path) -> None:
+    """Make room; what is no file stays until the folder is removed."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _make(workshop: Workshop, source: str, path: Path, info: MediaInfo, plan: Plan) -> Made:
@@ -263,8 +277,11 @@ def examined(
     frames: int | None,
     warnings: tuple[str, ...],
 ) -> Made:
-    """Return the output if it is what the plan promised; raises BadOutput or DamagedSource."""
-    made = workshop.probe(path.name, Container.MP4)
+    """Return the output if it is what the plan promised; raises BadOutput or DamagedSource.
+
+    Raises EncoderKilled where the folder itself is gone.
+    """
+    made = _reread(workshop, path)
     evidence = Evidence(plan=plan, source=info, output=made, frames=frames, damaged=bool(warnings))
     if defects := verdict(evidence):
         error = DamagedSource if evidence.damaged else BadOutput
@@ -275,6 +292,18 @@ def examined(
         heard = EncoderProgress(duration_s=info.duration_s, report=workshop.meter.encoded)
         warnings += workshop.encoder.check(path.name, progress=heard)
     return Made(path=path, plan=plan, info=made, warnings=warnings)
+
+
+def _reread(workshop: Workshop, path: Path) -> MediaInfo:
+    """Measure the output, which must be a file of its own: no link to another, no pipe."""
+    if not workshop.folder.is_dir():
+        raise EncoderKilled("the folder of the step was removed by somebody else")
+    if path.is_symlink() or not path.is_file():
+        raise BadOutput("the encoder said success, and wrote no file")
+    try:
+        return workshop.probe(path.name, Container.MP4)
+    except MediaError as error:
+        raise BadOutput(f"the output cannot be read again: {error}") from error
 
 
 def _making(workshop: Workshop, found: Survey, made: Made) -> Making:

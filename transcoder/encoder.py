@@ -17,6 +17,8 @@ from transcoder.runner import Bounds, Exit, Outgrown, run
 
 _MICROSECONDS: Final = 1_000_000
 _LINE_BYTES_MAX: Final = 4 * limits.KIB
+_DIGITS_MAX: Final = 18
+"""Digits of a number in progress lines: microseconds of 30,000 years."""
 _REASON_CHARS: Final = 160
 _INTERRUPTED: Final = 255
 """FFmpeg's status after SIGTERM or SIGINT; it leaves a valid but short file then."""
@@ -43,8 +45,9 @@ class EncoderProgress:
         self.rest = rest[-_LINE_BYTES_MAX:]
         for line in lines:
             name, _, value = line.decode("ascii", "replace").partition("=")
-            if value.strip().isdigit():
-                self._take(name, int(value))
+            digits = value.strip()
+            if digits.isdigit() and len(digits) <= _DIGITS_MAX:
+                self._take(name, int(digits))
 
     def _take(self, name: str, value: int) -> None:
         if name == "frame":

@@ -190,16 +190,7 @@ class _Watch:
 def _started(
     argv: list[str], folder: Path, python: str, bounds: Bounds, desk: Desk | None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(
-        [python, "-I", "-S", str(_SANDBOX), *_confinement(bounds), "--", *argv],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=folder,
-        env={},
-        start_new_session=True,
-        pass_fds=(desk.inherited,) if desk else (),
-    ) as child:
+    with _launched(argv, folder, python, bounds, desk) as child:
         try:
             if desk:
                 desk.started()
@@ -207,6 +198,25 @@ def _started(
         finally:
             if child.returncode is None:
                 _kill_group(child)
+
+
+def _launched(
+    argv: list[str], folder: Path, python: str, bounds: Bounds, desk: Desk | None
+) -> subprocess.Popen[bytes]:
+    """Start the sandbox; a machine that cannot, for lack of processes or a folder, may later."""
+    try:
+        return subprocess.Popen(
+            [python, "-I", "-S", str(_SANDBOX), *_confinement(bounds), "--", *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            env={},
+            start_new_session=True,
+            pass_fds=(desk.inherited,) if desk else (),
+        )
+    except OSError as error:
+        raise EncoderKilled(f"the program could not be started: {error.strerror}") from error
 
 
 def _confinement(bounds: Bounds) -> list[str]:
@@ -259,11 +269,17 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
 def _raise_for_signal(status: int) -> None:
     if status >= 0:
         return
-    number = signal.Signals(-status)
-    if number is signal.SIGXFSZ:
+    number = -status
+    if number == signal.SIGXFSZ:
         raise Outgrown
-    if number is signal.SIGXCPU:
+    if number == signal.SIGXCPU:
         raise MediaTooComplex("the recording needs more computing time than a step may use")
     if number in _CRASHES:
-        raise EncodeFailed(f"the program crashed over this file ({number.name})")
-    raise EncoderKilled(f"the program was ended by {number.name}")
+        raise EncodeFailed(f"the program crashed over this file ({_name(number)})")
+    raise EncoderKilled(f"the program was ended by {_name(number)}")
+
+
+def _name(number: int) -> str:
+    """Return a signal's name; those for real time have none."""
+    known = {known.value: known.name for known in signal.Signals}
+    return known.get(number, f"signal {number}")

@@ -12,11 +12,12 @@ Against a program that a file has taken over, on Linux:
 | keys in its parent's | a namespace of its own; where there is none, `hidden` |
 | the network, such as Google's metadata server | a network without routes; no new sockets |
 | the memory of other processes | no `ptrace` and its kin |
+| a process that outlives it | it can start threads, but no processes |
+| the death of its parent or of another job | it can signal nobody but itself |
 
 The namespaces need a kernel that gives them to ordinary users, which many container platforms
 do not. The filter of system calls needs nothing. Where both are refused only FFmpeg's own list of
-protocols is left. What it may still do: read what the service's user may read, and signal that
-user's processes.
+protocols is left. What it may still do: read what the service's user may read.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import resource
 import signal
 import struct
 import sys
-from typing import Final
+from typing import Final, NamedTuple
 
 NICENESS: Final = 5
 """The service answers before its encoders compute."""
@@ -44,21 +45,47 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _CLONE_NEWUSER: Final = 0x10000000
 _CLONE_NEWNET: Final = 0x40000000
 """From <linux/prctl.h> and <linux/sched.h>."""
+
+
+class _Calls(NamedTuple):
+    """Numbers of system calls. `own` take a process first: only this one, or 0 which means it."""
+
+    architecture: int
+    refused: tuple[int, ...]
+    own: tuple[int, ...]
+    clone: int
+
+
 _MACHINES: Final = {
-    "x86_64": (0xC000003E, (41, 101, 310, 311, 425, 438)),
-    "aarch64": (0xC00000B7, (198, 117, 270, 271, 425, 438)),
+    "x86_64": _Calls(
+        0xC000003E,
+        (41, 101, 310, 311, 425, 438, 57, 58, 129, 200, 297, 424),
+        (62, 234, 302),
+        56,
+    ),
+    "aarch64": _Calls(
+        0xC00000B7,
+        (198, 117, 270, 271, 425, 438, 138, 130, 240, 424),
+        (129, 131, 261),
+        220,
+    ),
 }
-"""AUDIT_ARCH of <linux/audit.h>, and the numbers of the system calls that are refused: socket,
-ptrace, process_vm_readv, process_vm_writev, io_uring_setup (it opens sockets too), pidfd_getfd."""
+"""AUDIT_ARCH of <linux/audit.h>. Refused are socket, ptrace, process_vm_readv, process_vm_writev,
+io_uring_setup (it opens sockets too), pidfd_getfd; fork and vfork where there are any;
+rt_sigqueueinfo, tkill, rt_tgsigqueueinfo, pidfd_send_signal. `own` are kill, tgkill, prlimit64."""
+_CLONE3: Final = 435
+"""It hides its flags from a filter. The C library takes `clone` where it seems not to exist."""
+_CLONE_THREAD: Final = 0x10000
 _SECCOMP_MODE_FILTER: Final = 2
 _FOREIGN_CALLS: Final = 0x40000000
 """From here on x86-64 has its system calls once more, with other numbers (x32)."""
 _ALLOW: Final = 0x7FFF0000
-_REFUSE: Final = 0x00050000 | errno.EACCES
+_ERROR: Final = 0x00050000
 """From <linux/seccomp.h>: what a filter answers."""
 _LOAD: Final = 0x20
 _IF_EQUAL: Final = 0x15
 _IF_NOT_BELOW: Final = 0x35
+_IF_BITS: Final = 0x45
 _RETURN: Final = 0x06
 """BPF's instructions, from <linux/bpf_common.h>."""
 
@@ -105,27 +132,42 @@ def _forbid_calls(libc: ctypes.CDLL) -> None:
     """Let the kernel refuse the calls of `_MACHINES`, from now on and for whatever comes after."""
     machine = os.uname().machine
     if machine in _MACHINES:
-        code = _filter(*_MACHINES[machine])
+        code = _filter(_MACHINES[machine], os.getpid())
         program = _Filter(len(code) // 8, code)
         libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0)
 
 
-def _filter(architecture: int, refused: tuple[int, ...]) -> bytes:
+def _filter(calls: _Calls, own: int) -> bytes:
     """Return the filter: each step is (instruction, jump if so, jump if not, operand).
 
-    A call is a number and an architecture, at the offsets 0 and 4.
+    A call is a number, an architecture and, from byte 16 on, what it is given: of that the low
+    half of the first is looked at. `own` is this process, which keeps its number in `execve`.
     """
-    end = len(refused)
-    steps = [
+    allow, refuse, absent = "allow", "refuse", "absent"
+    steps: list[tuple[int, int | str, int | str, int]] = [
         (_LOAD, 0, 0, 4),
-        (_IF_EQUAL, 0, end + 3, architecture),
+        (_IF_EQUAL, 0, refuse, calls.architecture),
         (_LOAD, 0, 0, 0),
-        (_IF_NOT_BELOW, end + 1, 0, _FOREIGN_CALLS),
-        *((_IF_EQUAL, end - at, 0, number) for at, number in enumerate(refused)),
-        (_RETURN, 0, 0, _ALLOW),
-        (_RETURN, 0, 0, _REFUSE),
+        (_IF_NOT_BELOW, refuse, 0, _FOREIGN_CALLS),
+        *((_IF_EQUAL, refuse, 0, number) for number in calls.refused),
+        (_IF_EQUAL, absent, 0, _CLONE3),
+        *((_IF_EQUAL, 0, 2, calls.clone), (_LOAD, 0, 0, 16)),
+        (_IF_BITS, allow, refuse, _CLONE_THREAD),
     ]
-    return b"".join(struct.pack("=HBBI", *step) for step in steps)
+    for number in calls.own:
+        steps += [(_IF_EQUAL, 0, 3, number), (_LOAD, 0, 0, 16)]
+        steps += [(_IF_EQUAL, allow, 0, 0), (_IF_EQUAL, allow, refuse, own)]
+    ends = {allow: _ALLOW, refuse: _ERROR | errno.EACCES, absent: _ERROR | errno.ENOSYS}
+    places = {name: len(steps) + at for at, name in enumerate(ends)}
+    steps += [(_RETURN, 0, 0, answer) for answer in ends.values()]
+
+    def jump(to: int | str, here: int) -> int:
+        return to if isinstance(to, int) else places[to] - here - 1
+
+    return b"".join(
+        struct.pack("=HBBI", code, jump(so, at), jump(not_so, at), operand)
+        for at, (code, so, not_so, operand) in enumerate(steps)
+    )
 
 
 def _limit(bound: str) -> None:

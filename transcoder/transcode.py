@@ -19,6 +19,7 @@ from core.errors import (
     MediaError,
     MissingObject,
     PassingFailure,
+    ScratchFull,
     Unavailable,
 )
 from core.events import Encoded, PiecesCut, Released
@@ -60,6 +61,12 @@ class Transcode:
 
     def _step(self, message: Message) -> None:
         job = self.ledger.claim(message)
+        try:
+            self._held(job)
+        except ScratchFull as error:
+            self.ledger.apply(job.job_id, after_failure(job, error, self.ledger.policy))
+
+    def _held(self, job: Job) -> None:
         name = scratch_name(job.run, job.fence)
         with private_folder(self.scratch, name) as folder, Heartbeat(self.ledger, job) as beat:
             try:
@@ -95,9 +102,9 @@ class Transcode:
             return source
 
         if job.board is None:
-            return self.press.begin(fetch(), folder, progress=beat, stop=stop)
+            return self.press.begin(fetch(), folder, order=job.order, progress=beat, stop=stop)
         if job.board.whole_because is not None:
-            return self.press.whole(fetch(), folder, progress=beat, stop=stop)
+            return self.press.whole(fetch(), folder, order=job.order, progress=beat, stop=stop)
         assignment = read_assignment(self.ledger.objects, job.board.plan_key)
         pieces = self._fetch_pieces(job.board, folder)
         progress = _From(percent=job.board.progress, progress=beat)

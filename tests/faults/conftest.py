@@ -1,0 +1,23 @@
+"""What all these tests share: one recording, measured once."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from infra import ffmpeg
+from tests.faults.scene import Scene, make_scene
+from transcoder.encoder import Encoder
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """The recording and its good output."""
+    return make_scene(tmp_path_factory.mktemp("scene"), ffmpeg.find())
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an encoder count as hung after a second instead of two minutes."""
+    monkeypatch.setattr("transcoder.compress.Encoder", partial(Encoder, stall_s=1.0))

@@ -1,0 +1,106 @@
+"""The LMS: what it has got, what it answers, and whether what it gets is right.
+
+`send` is the store webhook. A second way of delivery joins with a method of its own that notes
+the whole file in `taken`, and `expect_told` for what then completes a job.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from core.delivery import Answered, Outcome, Parcel, Unanswered
+from core.errors import Interrupted
+from core.job import Job
+from core.ports import ObjectReader
+from tests.simulation.promises import sha256
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+_RUDE: Final = (
+    (False, Answered(status=500)),
+    (False, Answered(status=429, retry_after_s=90.0)),
+    (False, Answered(status=410)),
+    (False, Answered(status=413)),
+    (False, Answered(status=302)),
+    (False, Answered(status=201)),
+    (False, Unanswered(reason="no connection")),
+    (True, Unanswered(reason="no answer in time")),
+    (True, Answered(status=502)),
+)
+"""Whether the LMS keeps the file, and what it says."""
+_LENGTHS_S: Final = (0.0, 0.0, 0.3, 2.0, 5.0)
+_FINAL: Final = frozenset({410, 413})
+
+
+class SimLms:
+    """A Courier's other end."""
+
+    def __init__(self, world: World) -> None:
+        self.taken: dict[str, set[str]] = {}  # run: digests of what was kept whole
+        self.said_yes: set[str] = set()
+        self.refused: set[str] = set()
+        self._world = world
+
+    def send(self, parcel: Parcel, body: ObjectReader) -> Outcome:
+        """Take a parcel, as the weather is."""
+        world = self._world
+        self._pass(_LENGTHS_S[int(world.roll() * len(_LENGTHS_S))])
+        rude = world.trouble.weather.rude and world.roll() < world.trouble.weather.rude
+        keeps, outcome = _RUDE[int(world.roll() * len(_RUDE))] if rude else (True, None)
+        words = f"LMS: {parcel.delivery_id}"
+        if not keeps and outcome is not None:
+            body.read(3)
+            self._note(parcel, outcome)
+            world.trouble.say(f"    {words} half read, {outcome}")
+            return outcome
+        data = body.read()
+        run = self.check(parcel, data)
+        self.taken.setdefault(run, set()).add(parcel.file_sha256)
+        world.trouble.say(f"    {words} kept, {outcome or 'answered 200'}")
+        world.coverage["lms", "kept"] += 1
+        if outcome is None and world.hub.current is not None and world.roll() < 0.1:
+            world.coverage["confirm", "while the callback is open"] += 1
+            world.actors.confirm(parcel.video_id, parcel.file_sha256)
+        self._pass(_LENGTHS_S[int(world.roll() * len(_LENGTHS_S))])
+        if outcome is not None:
+            self._note(parcel, outcome)
+            return outcome
+        self.said_yes.add(run)
+        return Answered(status=200)
+
+    def check(self, parcel: Parcel, data: bytes) -> str:
+        """Return the run of a parcel that arrived; it must be whole, verified, and its own."""
+        promises = self._world.promises
+        run = parcel.delivery_id.removeprefix("msg_")
+        if run not in promises.outputs:
+            promises.broken(f"delivery id {parcel.delivery_id} names no run with a result")
+        if promises.outputs[run] != (parcel.file_sha256, parcel.file_size):
+            promises.broken(f"{parcel.delivery_id}: another file than at the attempt before")
+        if sha256(data) != parcel.file_sha256 or len(data) != parcel.file_size:
+            promises.broken(f"{parcel.delivery_id}: the file has arrived broken")
+        job = promises.runs[run]
+        if (job.job_id, job.organization_id) != (parcel.video_id, parcel.organization_id):
+            promises.broken(f"{parcel.delivery_id}: the result of another recording")
+        return run
+
+    def expect_told(self, job: Job) -> None:
+        """Check that a job which its own worker has completed was handed over before."""
+        self._world.promises.broken(f"{job.job_id}: a worker has completed it")
+
+    def _note(self, parcel: Parcel, outcome: Outcome) -> None:
+        status = outcome.status if isinstance(outcome, Answered) else "none"
+        self._world.coverage["lms", status] += 1
+        if status in _FINAL:
+            self.refused.add(parcel.delivery_id.removeprefix("msg_"))
+
+    def _pass(self, s: float) -> None:
+        """Let time pass inside the callback; a worker that must stop is interrupted there."""
+        hub = self._world.hub
+        if hub.current is None or not s:
+            return
+        process = hub.current.process
+        hub.sleep(s)
+        if process.stopping:
+            self._world.coverage["stopped", "in the callback"] += 1
+            raise Interrupted("told to stop")

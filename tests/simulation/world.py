@@ -1,0 +1,379 @@
+"""One seed's world: the real ledger over the simulation's ports, and the histories of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from core.job import UNFINISHED, Job, Policy, State
+from core.ledger import Ledger
+from core.messages import Topic
+from tests.simulation.actors import GRACE_S, UPLOAD_TTL_S, Actors
+from tests.simulation.bus import SimBus
+from tests.simulation.disk import SimDisk
+from tests.simulation.lms import SimLms
+from tests.simulation.press import SimPress, recording
+from tests.simulation.promises import END, Promises
+from tests.simulation.schedule import Hub, Process
+from tests.simulation.stage import present
+from tests.simulation.stores import SimJobs, SimObjects, SimSessions
+from tests.simulation.trouble import Coverage, Trouble
+from tests.simulation.weather import Weather, draw
+
+POLICY: Final = Policy(
+    lease_s=3.0,
+    confirm_ttl_s=600.0,
+    store_retry_for_s=900.0,
+    max_retries=2,
+    republish_after_s=60.0,
+    keep_record_s=1800.0,
+    record_within_s=GRACE_S / 2,
+)
+ROUNDS_MAX: Final = 150
+"""Rounds of work and sweep in which every job must have come to its end."""
+_NATURES: Final = ("good", "good", "good", "good", "good", "bad", "long2", "long3", "odd2", "big2")
+_PAUSES_S: Final = (0.0, 0.0, 0.4, 1.0, 2.0, 3.5, 6.5, 13.0, 61.0, 125.0, 310.0, 610.0)
+_CALLS_MAX: Final = 150
+"""Port calls after which the storm ends."""
+
+
+class SimClock:
+    """The virtual clock as a port."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def now(self) -> float:
+        """Return the present."""
+        return self._hub.now
+
+
+class SimLog:
+    """An EventLog that counts, and reports what no worker should ever meet."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._bound = contextlib.nullcontext()
+
+    def emit(self, event: str, /, **fields: object) -> None:
+        """Count."""
+        self._world.coverage["event", event] += 1
+        if event == "worker.error" and "SimulatedDefect" not in str(fields["trace"]):
+            self._world.promises.broken(f"a worker met what nobody foresaw: {fields['trace']}")
+
+    def bind(self, **fields: object) -> contextlib.nullcontext[None]:
+        """Add nothing."""
+        del fields
+        return self._bound
+
+
+class World:
+    """All that a history happens in."""
+
+    def __init__(self, seed: int, coverage: Coverage, *, tracing: bool = False) -> None:
+        random = Random(seed)  # noqa: S311 - a history must be had again
+        self.roll = random.random
+        self.coverage = coverage
+        self.found: str | None = None
+        self.calm = False
+        self.calm_process: Process | None = None
+        self.policy = POLICY
+        self.hub = Hub(random)
+        self.trouble = Trouble(self.hub, random, draw(random), coverage, tracing=tracing)
+        self.promises = Promises()
+        self.promises.world = self
+        self.objects = SimObjects(self.trouble, self.promises)
+        self.sessions = SimSessions(self.objects)
+        self.jobs = SimJobs(self.trouble, self.promises, self.roll)
+        self.bus = SimBus(self.trouble, self.promises, self.roll)
+        self.disk = SimDisk(self.trouble)
+        self.log = SimLog(self)
+        self.press = SimPress(self)
+        self.lms = SimLms(self)
+        self.ledger = Ledger(
+            jobs=self.jobs,
+            bus=self.bus,
+            objects=self.objects,
+            clock=SimClock(self.hub),
+            log=self.log,
+            policy=POLICY,
+        )
+        self.actors = Actors(self)
+        self._confirms = self.roll() < 0.7
+        self._ids = ("a", "b", "c")[: 1 + int(self.roll() * 3)]
+        self._cuts = self.roll() < 0.4
+        present.world = self
+
+    # --- the storm -------------------------------------------------------------------------
+    def storm(self) -> None:
+        """Let anything happen, in any order, under the weather of this history."""
+        self._send()
+        for _ in range(5 + int(self.roll() * 14)):
+            self._act()
+            pause_s = _PAUSES_S[int(self.roll() * len(_PAUSES_S))]
+            self.hub.run(self.hub.now + pause_s)
+            if self.trouble.calls > _CALLS_MAX:
+                break
+
+    def later(self, s: float, act: Callable[[], None]) -> None:
+        """Do something in `s` seconds; in the calm at once."""
+        if self.calm:
+            act()
+            return
+        self.hub.spawn(Process("later", "later"), act).at = self.hub.now + s
+
+    def _act(self) -> None:
+        roll = self.roll()
+        if roll < 0.36:
+            self._work()
+        else:
+            _ACTS[int(self.roll() * len(_ACTS))](self)
+
+    def _work(self) -> None:
+        """Have a message handled, of a topic that has any."""
+        first = Topic.TRANSCODE if self.roll() < 0.5 else Topic.DELIVER
+        other = Topic.DELIVER if first is Topic.TRANSCODE else Topic.TRANSCODE
+        self.actors.work(first if self.bus.depth(first) else other)
+
+    def _send(self) -> None:
+        job_id, data = self._a_recording()
+        organization = "other" if self.roll() < 0.05 else "org"
+        if self.roll() < 0.3:
+            self.actors.announce(job_id, organization, data, honest=self.roll() < 0.9)
+        else:
+            self.actors.send(job_id, organization, data)
+
+    def _a_recording(self) -> tuple[str, bytes]:
+        """Return an id and bytes for it: mostly the same, sometimes others."""
+        number = int(self.roll() * len(self._ids))
+        nature = _NATURES[(hash_of(number) + int(self.roll() * 1.3)) % 6]
+        if self._cuts:
+            nature = _NATURES[6 + number % 4]
+        return self._ids[number], recording(nature, int(self.roll() * 1.3))
+
+    def _an_id(self) -> str:
+        return self._ids[int(self.roll() * len(self._ids))]
+
+    def _confirm(self) -> None:
+        job_id = self._an_id()
+        job = self.jobs.held.get(job_id)
+        digest = job.output.sha256 if job is not None and job.output is not None else None
+        self.actors.confirm(job_id, (digest, None, "0" * 64)[int(self.roll() * 3)])
+
+    def _sweep(self) -> None:
+        self.actors.sweep(orphans=self.roll() < 0.5)
+
+    def _outage(self) -> None:
+        port = ("jobs", "objects", "bus", "sessions")[int(self.roll() * 4)]
+        s = (1.0, 8.0, 70.0)[int(self.roll() * 3)]
+        self.trouble.say(f"{port} is down for {s:.0f} s")
+        self.trouble.down[port] = self.hub.now + s
+
+    def _jump(self) -> None:
+        self.hub.now += _PAUSES_S[int(self.roll() * len(_PAUSES_S))]
+        self.coverage["clock", "jumps"] += 1
+
+    def _strike(self) -> None:
+        """Kill a process, freeze it, or tell it to stop."""
+        alive = [task.process for task in self.hub.tasks if not task.process.dead]
+        if not alive:
+            return
+        process = alive[int(self.roll() * len(alive))]
+        what = ("dies", "freezes", "must stop")[int(self.roll() * 3)]
+        self.coverage["struck", process.role, what] += 1
+        self.trouble.say(f"{process.name} {what}")
+        if what == "dies":
+            self.hub.kill(process)
+        elif what == "freezes":
+            self.trouble.freeze(process)
+        else:
+            process.stopping = True
+
+    def _meddle(self) -> None:
+        """Lose a message that waits, or have the bus give it up."""
+        if not self.bus.letters:
+            return
+        number = int(self.roll() * len(self.bus.letters))
+        if self.roll() < 0.3:
+            self.coverage["message", "lost while it waits"] += 1
+            self.bus.lose(number)
+        else:
+            self.coverage["message", "given up"] += 1
+            self.bus.give_up(number)
+
+    # --- the calm --------------------------------------------------------------------------
+    def settle(self) -> None:
+        """Let all faults end and time run on, and check what must have become of everything."""
+        self.trouble.say("--- the storm is over ---")
+        self.trouble.change(Weather())
+        self.trouble.down.clear()
+        late = self._thaw()
+        self._work_off()
+        if late:
+            self._run_out(late)
+            self._work_off()
+        self.calm = True
+        self._check_ends()
+        self.hub.now += GRACE_S + UPLOAD_TTL_S + 1
+        self.actors.sweep(orphans=True)
+        self._check_orphans()
+        self._run_down()
+        self.hub.now += GRACE_S + UPLOAD_TTL_S + 1
+        self.actors.sweep(orphans=True)
+        self._check_nothing_is_left()
+
+    def _thaw(self) -> list[Process]:
+        """Let all run on but some that sleep on; return those."""
+        late = []
+        for task in self.hub.tasks:
+            process = task.process
+            if process.dead or process.frozen_until <= self.hub.now or process in late:
+                continue
+            if self.roll() < 0.5:
+                process.frozen_until = self.hub.now + 1e6
+                late.append(process)
+            else:
+                process.frozen_until = self.hub.now
+        self._run_all(late)
+        return late
+
+    def _run_out(self, late: list[Process]) -> None:
+        self.calm = False
+        for process in late:
+            process.frozen_until = self.hub.now
+            self.coverage["late", process.role] += 1
+        self._run_all([])
+
+    def _run_all(self, late: list[Process]) -> None:
+        """Run all processes to their end, but those that are late."""
+        for _ in range(ROUNDS_MAX):
+            if all(task.process in late for task in self.hub.tasks):
+                return
+            self.hub.run(self.hub.now + 10.0)
+        self.promises.broken("a process never ends")
+
+    def _work_off(self) -> None:
+        """Do all that there is to do, until every job has ended or waits for its confirmation."""
+        self.calm = True
+        for _ in range(ROUNDS_MAX):
+            self._empty_the_bus()
+            unfinished = [job for job in self.jobs.held.values() if job.state in UNFINISHED]
+            if not unfinished and not self._waits_for_upload():
+                return
+            times = [job.wake_at for job in unfinished]
+            times += [letter.due_at for letter in self.bus.letters]
+            self.hub.now = max(self.hub.now + 0.5, min(times, default=self.hub.now + 61))
+            self.actors.sweep(orphans=False)
+        self.promises.broken(f"never ends: {[_short(job) for job in self.jobs.held.values()]}")
+
+    def _waits_for_upload(self) -> bool:
+        """Tell whether a direct upload has all its bytes and no outcome."""
+        promises = self.promises
+        return any(
+            run in promises.sources and run not in promises.outcomes and run not in promises.runs
+            for run in self.actors.declared
+        )
+
+    def _empty_the_bus(self) -> None:
+        for _ in range(100):
+            while self.bus.dead:
+                self.actors.take_dead_letter()
+            due = [letter for letter in self.bus.letters if letter.due_at <= self.hub.now]
+            if not due:
+                return
+            self.actors.work(due[0].message.topic)
+        self.promises.broken("the bus never runs dry")
+
+    def _check_ends(self) -> None:
+        """Every run that began has ended, or was taken by the LMS and waits for its word."""
+        promises = self.promises
+        present_runs = {job.run: job for job in self.jobs.held.values()}
+        for run in promises.runs:
+            job = present_runs.get(run)
+            if run not in promises.ended and (
+                job is None or job.state not in (State.STORED, State.STORE_FAILED)
+            ):
+                promises.broken(f"run {run} is lost: {job and job.state}")
+        for run, (job_id, digest) in self.actors.declared.items():
+            if run not in promises.sources or run in promises.runs:
+                continue
+            code = promises.outcomes.get(run, "none")
+            if code in ("none", "expired") or (
+                code is None and (job_id, digest) not in promises.known
+            ):
+                promises.broken(f"upload {run} came whole and is lost: {code}")
+        if self._confirms:
+            for job in list(self.jobs.held.values()):
+                if job.state is State.STORED and job.output is not None:
+                    self.actors.confirm(job.job_id, job.output.sha256)
+                    if self.jobs.held[job.job_id].state is not State.COMPLETED:
+                        promises.broken(f"{job.job_id}: a right confirmation was not honoured")
+
+    def _check_orphans(self) -> None:
+        """After a sweep every object older than the grace belongs to a job that is not cleaned."""
+        runs = {job.run for job in self.jobs.held.values() if not job.cleaned}
+        before = self.hub.now - GRACE_S
+        for key, (_, info) in self.objects.held.items():
+            if key.split("/")[1] not in runs and info.committed_at < before:
+                self.promises.broken(f"an orphan after the sweep: {key}")
+        self._check_leavings()
+
+    def _run_down(self) -> None:
+        """Let the TTLs pass until every record is forgotten."""
+        for _ in range(ROUNDS_MAX):
+            if not self.jobs.held:
+                return
+            wake_at = min(job.wake_at for job in self.jobs.held.values())
+            self.hub.now = max(self.hub.now + 0.5, wake_at)
+            self._sweep_jobs()
+        self.promises.broken("a record is never forgotten")
+
+    def _sweep_jobs(self) -> None:
+        self.actors.wake()
+        for job in self.jobs.held.values():
+            if job.state not in END and job.state not in (State.STORED, State.STORE_FAILED):
+                self.promises.broken(f"{job.job_id}: {job.state} again after its end")
+
+    def _check_nothing_is_left(self) -> None:
+        if self.objects.held:
+            self.promises.broken(f"left behind: {sorted(self.objects.held)}")
+        self._check_leavings()
+        if any(run not in self.promises.ended for run in self.promises.runs):
+            self.promises.broken("a run never ended")
+
+    def _check_leavings(self) -> None:
+        left = len(self.objects.partials), list(self.objects.sessions), list(self.disk.folders)
+        if any(left):
+            self.promises.broken(f"partials, sessions, folders left behind: {left}")
+
+
+_ACTS: Final[tuple[Callable[[World], None], ...]] = (
+    World._send,
+    World._send,
+    World._send,
+    World._work,
+    World._work,
+    World._confirm,
+    World._confirm,
+    World._sweep,
+    World._sweep,
+    World._strike,
+    World._strike,
+    World._outage,
+    World._jump,
+    World._meddle,
+    lambda world: world.actors.redeliver(world._an_id()),
+    lambda world: world.actors.cancel(world._an_id()),
+    lambda world: world.actors.take_dead_letter(),
+)
+
+
+def hash_of(number: int) -> int:
+    """Return a number that spreads the natures over the ids."""
+    return number * 4
+
+
+def _short(job: Job) -> str:
+    return f"{job.job_id}/{job.run} {job.state.value} wake {job.wake_at - 1_800_000_000:.0f}"
