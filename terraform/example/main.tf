@@ -24,6 +24,11 @@ locals {
     for variable, id in module.secrets.ids :
     variable => { secret = id, version = var.secret_versions[variable] }
   }
+
+  delivery_secrets = {
+    for variable, id in module.secrets.delivery_ids :
+    variable => { secret = id, version = var.sftp.secret_version }
+  }
 }
 
 module "apis" {
@@ -50,6 +55,8 @@ module "secrets" {
   region              = var.region
   name                = var.name
   readers             = module.identity.members
+  sftp_secret         = try(var.sftp.secret, null)
+  courier             = module.identity.members["courier"]
   deletion_protection = var.deletion_protection
   labels              = local.labels
 }
@@ -130,7 +137,9 @@ module "services" {
   collection          = module.firestore.collection
   prefix              = module.bus.prefix
   secrets             = local.secrets
+  delivery_secrets    = local.delivery_secrets
   lms_store_url       = var.lms_store_url
+  sftp                = var.sftp
   public_url          = var.public_url
   times               = var.times
   settings            = var.settings

@@ -55,6 +55,44 @@ variable "lms_store_url" {
   }
 }
 
+variable "sftp" {
+  description = "The LMS's storage, where results of POST /compress/ go by SFTP, and its confirmation API; null without."
+  type = object({
+    host           = string
+    port           = optional(number, 22)
+    user           = string
+    known_hosts    = string # as `ssh-keyscan` prints them, and as you have compared them
+    secret         = optional(string, "SFTP_PRIVATE_KEY")
+    secret_version = optional(string, "latest")
+    confirm_api    = string
+    videos         = optional(string, "/public_html/videos")
+    images         = optional(string, "/public_html/images")
+    delivery       = optional(string, "auto")
+    override       = optional(bool, false)
+  })
+  default = null
+
+  validation {
+    condition     = var.sftp == null ? true : can(regex("^https://[^/?#@]+", var.sftp.confirm_api))
+    error_message = "sftp.confirm_api must begin with https:// and hold no password."
+  }
+
+  validation {
+    condition     = var.sftp == null ? true : contains(["SFTP_PRIVATE_KEY", "SFTP_PASSWORD"], var.sftp.secret)
+    error_message = "sftp.secret must be SFTP_PRIVATE_KEY or SFTP_PASSWORD: what the server logs in by."
+  }
+
+  validation {
+    condition     = var.sftp == null ? true : contains(["auto", "webhook", "sftp"], var.sftp.delivery)
+    error_message = "sftp.delivery must be auto, webhook or sftp."
+  }
+
+  validation {
+    condition     = var.sftp == null ? true : length(trimspace(var.sftp.known_hosts)) > 0
+    error_message = "sftp.known_hosts must hold the server's host keys: nothing is sent to a server that cannot show one."
+  }
+}
+
 variable "lms_invokers" {
   description = "IAM members that may call the receiver and the confirmer: the accounts of the LMS's backends."
   type        = list(string)
@@ -137,10 +175,12 @@ variable "settings" {
   # Other resources are made to fit these: the bucket's backstop to the times, for example.
   validation {
     condition = length(setintersection(keys(var.settings), [
-      "CONFIRM_TTL_S", "FIRESTORE_DATABASE", "FIRESTORE_JOBS", "FUNCTION_TARGET", "GOOGLE_CLOUD_PROJECT", "HOST",
+      "CLIENT_CONFIRM_API", "CONFIRM_TTL_S", "DELIVERY", "DELIVERY_OVERRIDE", "FIRESTORE_DATABASE", "FIRESTORE_JOBS", "FUNCTION_TARGET", "GOOGLE_CLOUD_PROJECT", "HOST",
       "INTERNAL_SERVICE_KEY", "LECTERN_BACKEND", "LECTERN_BUCKET", "LECTERN_DATA_DIR", "LMS_STORE_URL", "LOG_FORMAT",
       "LOG_LEVEL", "MAX_UPLOADS_AT_ONCE", "PORT", "PUBLIC_URL", "PUBSUB_PREFIX", "PUSH_AUDIENCE", "PUSH_BEHIND_IAM",
-      "PUSH_DELIVERIES_MAX", "PUSH_SERVICE_ACCOUNT", "RECEIVER_THREADS", "STORE_RETRY_FOR_S", "UPLOAD_TTL_S", "WEBHOOK_SECRET",
+      "PUSH_DELIVERIES_MAX", "PUSH_SERVICE_ACCOUNT", "RECEIVER_THREADS", "SFTP_HOST", "SFTP_IMAGES", "SFTP_KNOWN_HOSTS",
+      "SFTP_PASSWORD", "SFTP_PORT", "SFTP_PRIVATE_KEY", "SFTP_PRIVATE_KEY_PASSPHRASE", "SFTP_USER", "SFTP_VIDEOS",
+      "STORE_RETRY_FOR_S", "UPLOAD_TTL_S", "WEBHOOK_SECRET",
     ])) == 0
     error_message = "settings must not name what another variable decides, a secret, or what protects the push endpoints."
   }

@@ -17,7 +17,7 @@ from core import events, limits
 from core.messages import Topic
 from infra.gcp.bus import DEAD_LETTERS, Names
 from infra.gcp.jobs import INDEXES, TTL_FIELD, UNINDEXED_FIELDS
-from infra.settings import Settings, load
+from infra.settings import Settings, check_sftp, load
 from tests.deploy import hcl
 from transcoder import push
 
@@ -34,6 +34,10 @@ EXAMPLE: Final = dict(hcl.modules())["example"]
 PREFIX: Final = "some-name"
 SETTINGS: Final = frozenset(name.upper() for name in Settings.model_fields)
 SECRETS: Final = frozenset({"INTERNAL_SERVICE_KEY", "WEBHOOK_SECRET"})
+DELIVERY_SECRETS: Final = frozenset({"SFTP_PRIVATE_KEY", "SFTP_PASSWORD"})
+NO_CONTAINER: Final = frozenset({"SFTP_PRIVATE_KEY_PASSPHRASE"})
+"""A key in Secret Manager needs no passphrase of its own."""
+SECRET: Final = "google_secret_manager_secret"
 NOT_SETTINGS: Final = frozenset({"FUNCTION_TARGET"})
 """functions-framework's own variable."""
 PUSHED: Final = ("transcoder", "courier")
@@ -221,6 +225,12 @@ def sample(name: str, value: Any) -> str | None:
         "RECEIVER_THREADS": "32",
         "MAX_UPLOADS_AT_ONCE": "16",
         "PUSH_DELIVERIES_MAX": "100",
+        "CLIENT_CONFIRM_API": "https://lms.example.org/stored",
+        "DELIVERY": "auto",
+        "DELIVERY_OVERRIDE": "true",
+        "SFTP_PORT": "2222",
+        "SFTP_VIDEOS": "/videos",
+        "SFTP_IMAGES": "/images",
     }
     return chosen.get(name, "some-value") if str(value).startswith("${") else str(value)
 
@@ -238,7 +248,7 @@ def test_settings_cannot_overrule_what_other_resources_are_made_to_fit() -> None
         re.findall(r'"([A-Z_]+)"', text.partition("setintersection(")[2].partition("])")[0])
     )
     own = {name for _, environment in environments() for name in environment}
-    assert refused == own | {"INTERNAL_SERVICE_KEY", "WEBHOOK_SECRET", "PORT"}
+    assert refused == own | SECRETS | DELIVERY_SECRETS | NO_CONTAINER | {"PORT"}
 
 
 @pytest.mark.parametrize("service", [service for service, _ in environments()])
@@ -256,9 +266,23 @@ def test_every_service_starts_with_its_environment(
     settings = load()
     assert settings.lectern_backend == "gcp"
     assert settings.host == "0.0.0.0"  # noqa: S104 - inside a container
+    if service == "courier":
+        monkeypatch.setenv("SFTP_PRIVATE_KEY", "a key")
+        check_sftp(load())
     told = bool(settings.push_audience and settings.push_service_account)
     assert told is (service in PUSHED)
     assert settings.push_behind_iam is (service in PUSHED)
+
+
+def test_what_opens_the_lms_storage_is_read_by_the_courier_alone() -> None:
+    """The front door takes files from outside: it must not hold the key to where they go."""
+    module = hcl.module("secrets")
+    grants = {grant.name: grant.body for grant in module.all(f"{SECRET}_iam_member")}
+    assert grants["courier"]["for_each"] == "${local.delivering}"
+    assert grants["courier"]["member"] == "${var.courier}"
+    assert "delivering" not in str(grants["reader"])
+    given = {name for name, call in SERVICES.calls.items() if "delivery_secrets" in str(call)}
+    assert given == {"courier"}
 
 
 def test_the_push_endpoints_are_called_by_the_push_account_alone() -> None:
@@ -274,7 +298,10 @@ def test_secrets_come_from_secret_manager_and_their_values_from_nowhere() -> Non
         for name, field in Settings.model_fields.items()
         if SecretStr.__name__ in str(field.annotation)
     }
-    assert set(hcl.module("secrets").locals["secrets"]) == secret == SECRETS
+    made = hcl.module("secrets").locals
+    assert set(made["secrets"]) == SECRETS
+    assert set(made["delivery_secrets"]) == DELIVERY_SECRETS
+    assert secret == SECRETS | DELIVERY_SECRETS | NO_CONTAINER
     for name, module in hcl.modules():
         assert not module.all("google_secret_manager_secret_version"), name
     for service, environment in environments():

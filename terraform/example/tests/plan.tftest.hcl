@@ -119,3 +119,36 @@ run "an_upload_that_outlives_its_session_is_refused" {
 
   expect_failures = [var.times]
 }
+
+run "with_sftp_only_the_courier_gets_its_key" {
+  command = plan
+
+  variables {
+    sftp = {
+      host        = "files.example.org"
+      user        = "lectern"
+      known_hosts = "files.example.org ssh-ed25519 AAAA"
+      confirm_api = "https://lms.example.org/stored"
+    }
+  }
+
+  assert {
+    condition     = keys(module.secrets.delivery_ids) == tolist(["SFTP_PRIVATE_KEY"])
+    error_message = "There is one secret more, which is no secret of all services."
+  }
+}
+
+run "sftp_without_host_keys_is_refused" {
+  command = plan
+
+  variables {
+    sftp = {
+      host        = "files.example.org"
+      user        = "lectern"
+      known_hosts = " "
+      confirm_api = "https://lms.example.org/stored"
+    }
+  }
+
+  expect_failures = [var.sftp]
+}

@@ -7,10 +7,17 @@ locals {
     INTERNAL_SERVICE_KEY = "service-key"
     WEBHOOK_SECRET       = "webhook-secret"
   }
+
+  # What opens the LMS's storage is for the one service that delivers.
+  delivery_secrets = {
+    SFTP_PRIVATE_KEY = "sftp-private-key"
+    SFTP_PASSWORD    = "sftp-password"
+  }
+  delivering = { for variable, name in local.delivery_secrets : variable => name if variable == var.sftp_secret }
 }
 
 resource "google_secret_manager_secret" "secret" {
-  for_each = local.secrets
+  for_each = merge(local.secrets, local.delivering)
 
   project             = var.project_id
   secret_id           = "${var.name}-${each.value}"
@@ -37,4 +44,13 @@ resource "google_secret_manager_secret_iam_member" "reader" {
   secret_id = google_secret_manager_secret.secret[each.value.secret].secret_id
   role      = "roles/secretmanager.secretAccessor"
   member    = each.value.member
+}
+
+resource "google_secret_manager_secret_iam_member" "courier" {
+  for_each = local.delivering
+
+  project   = var.project_id
+  secret_id = google_secret_manager_secret.secret[each.key].secret_id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = var.courier
 }

@@ -18,6 +18,17 @@ variable "readers" {
   type        = map(string)
 }
 
+variable "sftp_secret" {
+  description = "The setting that opens the LMS's storage, SFTP_PRIVATE_KEY or SFTP_PASSWORD; null without SFTP."
+  type        = string
+  default     = null
+}
+
+variable "courier" {
+  description = "IAM member that alone reads it."
+  type        = string
+}
+
 variable "deletion_protection" {
   description = "Refuse to delete the secrets."
   type        = bool

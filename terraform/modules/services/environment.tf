@@ -32,6 +32,9 @@ locals {
     RECEIVER_THREADS    = tostring(var.receiver.threads)
     MAX_UPLOADS_AT_ONCE = tostring(var.receiver.uploads_at_once)
     PUBLIC_URL          = var.public_url
+    DELIVERY            = try(var.sftp.delivery, null)
+    DELIVERY_OVERRIDE   = try(tostring(var.sftp.override), null)
+    SFTP_HOST           = try(var.sftp.host, null) # that there is one decides on the delivery
   }
 
   transcoder = {
@@ -39,7 +42,14 @@ locals {
   }
 
   courier = {
-    PUSH_AUDIENCE = var.audiences.courier
+    PUSH_AUDIENCE      = var.audiences.courier
+    SFTP_HOST          = try(var.sftp.host, null)
+    SFTP_PORT          = try(tostring(var.sftp.port), null)
+    SFTP_USER          = try(var.sftp.user, null)
+    SFTP_KNOWN_HOSTS   = try(var.sftp.known_hosts, null)
+    SFTP_VIDEOS        = try(var.sftp.videos, null)
+    SFTP_IMAGES        = try(var.sftp.images, null)
+    CLIENT_CONFIRM_API = try(var.sftp.confirm_api, null)
   }
 
   confirmer = {}

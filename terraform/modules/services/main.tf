@@ -71,7 +71,7 @@ module "courier" {
   invokers            = { push = var.push_member }
   audiences           = [var.audiences.courier]
   environment         = merge(local.common, local.pushed, local.courier, var.settings)
-  secrets             = var.secrets
+  secrets             = merge(var.secrets, var.delivery_secrets)
   deletion_protection = var.deletion_protection
   labels              = var.labels
 

@@ -78,6 +78,28 @@ variable "secrets" {
   type        = map(object({ secret = string, version = string }))
 }
 
+variable "delivery_secrets" {
+  description = "The same for what only the courier has."
+  type        = map(object({ secret = string, version = string }))
+  default     = {}
+}
+
+variable "sftp" {
+  description = "The LMS's storage and its confirmation API; null without SFTP."
+  type = object({
+    host        = string
+    port        = number
+    user        = string
+    known_hosts = string
+    confirm_api = string
+    videos      = string
+    images      = string
+    delivery    = string
+    override    = bool
+  })
+  default = null
+}
+
 variable "lms_store_url" {
   description = "The LMS's store webhook."
   type        = string
