@@ -6,7 +6,7 @@ JOBS ?= auto
 UV_COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra build
 
-.PHONY: help demo up test check check-terraform format bench bench-encode bench-scale bench-ladder images lock clean
+.PHONY: help demo up test check check-terraform format bench bench-encode bench-scale bench-ladder images sbom audit lock clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -66,6 +66,12 @@ bench-ladder: $(VENV)/dev.ok ## CPU time of a ladder in one run against one run 
 
 images: ## build the container images, start and probe each one (docker, or as root on Debian buildah)
 	@.ci/images $(TARGET)
+
+sbom: $(VENV)/dev.ok ## what is shipped (CycloneDX) and its licences: build/sbom.cdx.json, docs/licences.md
+	@.ci/sbom
+
+audit: $(VENV)/dev.ok ## known vulnerabilities of what is locked; asks OSV (api.osv.dev)
+	$(BIN)/uv tool run --isolated --from pip-audit==2.9.0 pip-audit --disable-pip --require-hashes -s osv -r requirements-gcp.lock
 
 lock: $(VENV)/dev.ok ## resolve the dependencies anew
 	$(UV_COMPILE) -o requirements.lock
