@@ -18,10 +18,15 @@ _MADE_PERCENT = 95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenPiece:
-    """A piece that was begun and is not done. `claims` counts the workers that took it."""
+    """A piece that was begun and is not done. `claims` counts the workers that vanished over it.
+
+    `claim` is the number of its last claim: no two claims of a board, or of the one after it, have
+    the same, so that a late worker is told from the present one.
+    """
 
     number: int
     claims: int = 0
+    claim: int = 0
     retries: int = 0
     due_at: float = 0.0
     lease_until: float | None = None
@@ -34,7 +39,7 @@ class Board:
     `cut` is the fence under which that was done, `plan_key` names the object that says how each
     is made. A piece that is in neither `done` nor `begun` was never taken. `work_s` and `cpu_s`
     are the seconds that those done have taken together. `whole_because` says why the recording
-    must be made as a whole after all: then there are no pieces.
+    must be made as a whole after all: then there are no pieces. `claimed` counts all claims.
     """
 
     cut: int
@@ -46,6 +51,7 @@ class Board:
     work_s: float = 0.0
     cpu_s: float = 0.0
     whole_because: str | None = None
+    claimed: int = 0
 
     @property
     def is_complete(self) -> bool:
@@ -86,7 +92,9 @@ def claimed(board: Board, number: int, now: float, lease_s: float) -> Board:
         raise LeaseHeld(f"piece {number} is held for {piece.lease_until - now:.1f} s more")
     if piece.due_at > now:
         raise NotDue(f"piece {number} is due in {piece.due_at - now:.1f} s", due_at=piece.due_at)
-    return _with(board, replace(piece, claims=piece.claims + 1, lease_until=now + lease_s))
+    claim = board.claimed + 1
+    taken = replace(piece, claims=piece.claims + 1, claim=claim, lease_until=now + lease_s)
+    return replace(_with(board, taken), claimed=claim)
 
 
 def renewed(board: Board, number: int, claim: int, now: float, lease_s: float) -> Board:
@@ -135,7 +143,7 @@ def _held(board: Board, number: int, claim: int) -> OpenPiece:
         piece = board.piece(number)
     except StaleMessage as error:
         raise LeaseLost(error.detail) from error
-    if piece.claims != claim or piece.lease_until is None:
+    if piece.claim != claim or piece.lease_until is None:
         raise LeaseLost(f"claim {claim} of piece {number} was overtaken")
     return piece
 

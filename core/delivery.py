@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Final
 
@@ -41,7 +41,8 @@ class Parcel:
 
     `delivery_id` is the same over all attempts, `sent_at` (epoch seconds) is the attempt's own.
     `content_type` is that of the file. `traceparent` lets the LMS's own traces join the
-    recording's. `receipt` is signed on its own.
+    recording's. `receipt` is signed on its own. `manifest_url` opens the set of renditions, if one
+    was made; it is not for logs.
     """
 
     delivery_id: str
@@ -54,6 +55,7 @@ class Parcel:
     traceparent: str | None = None
     content_type: str = VIDEO
     receipt: Receipt | None = None
+    manifest_url: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +106,7 @@ def signed_content(*, video_id: str, organization_id: str, file_sha256: str) -> 
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def parcel_of(job: Job, now: float) -> Parcel:
+def parcel_of(job: Job, now: float, *, manifest_url: str | None = None) -> Parcel:
     """Return the parcel that carries `job`'s output; the job must have one."""
     if job.output is None:
         raise ValueError(f"job {job.job_id} has no output")
@@ -119,6 +121,7 @@ def parcel_of(job: Job, now: float) -> Parcel:
         traceparent=job.traceparent,
         content_type=media_type(job.output),
         receipt=Receipt(id=receipt_id(job), at=receipt_time(job), text=receipt_text(job)),
+        manifest_url=manifest_url,
     )
 
 

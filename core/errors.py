@@ -9,7 +9,7 @@ LecternError
 ├── Conflict 409           ConflictingUpload, NotReady, ChecksumMismatch
 ├── Gone 410
 ├── TooLarge 413
-├── Busy 429
+├── Busy 429               TooManyGuesses
 ├── Unavailable 503        StoreFull
 ├── MediaError             the file's own fault, final: UnreadableMedia, NoVideoStream,
 │                          DamagedSource, MediaTooComplex, EncodeFailed, BadOutput
@@ -159,6 +159,12 @@ class Busy(LecternError):
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class TooManyGuesses(Busy):
+    """Too many wrong keys came from this address; for a while none of it is looked at."""
+
+    code = "too_many_wrong_keys"
 
 
 class Unavailable(LecternError):

@@ -35,8 +35,14 @@ def placed(job: Job, event: ev.Placed, now: float, policy: Policy) -> ev.Step:
 
 
 def accepted(job: Job, now: float, policy: Policy) -> ev.Step:
-    """Delete what is left here: the LMS knows where its file is."""
+    """Delete what is left here: the LMS knows where its file is.
+
+    A set of renditions is still here, and the LMS was told its URL: all is kept as long as after
+    any delivery, or until the LMS confirms.
+    """
     fields, effects = discard(job, now, policy)
+    if job.output is not None and job.output.ladder is not None and not job.cleaned:
+        fields, effects = {"failure": None, "wake_at": now + policy.confirm_ttl_s}, ()
     return {**fields, **NO_LEASE, "delivery": outcome(job, "the LMS was told")}, effects
 
 

@@ -127,8 +127,8 @@ IMAGE_QUALITIES: Final[Mapping[QualityLevel, ImageQuality]] = MappingProxyType(
     }
 )
 """`high` is what is made where nothing is said. In terms of SSIMULACRA 2, whose README says what
-people see: `low` is about 50 (fair), `medium` 70 (good), `high` 80 (no difference is noticed side by
-side at 1:1), `ultra` near 90 (none in a flicker test). `docs/images.md` has the measurements."""
+people see: `low` is about 50 (fair), `medium` 70 (good), `high` 80 (no difference is noticed side
+by side at 1:1), `ultra` near 90 (none in a flicker test). `docs/images.md` has the measurements."""
 
 
 # --- what an image is -------------------------------------------------------------------------
@@ -209,16 +209,19 @@ def image_order(order: Order) -> ImageOrder:
 class VariantPlan:
     """How one variant is made, `width` and `height` as looked at.
 
-    `encode` is None where the source's own pictures are kept. `moving` says that it is an
-    animation, `least_saving` what share of the source's bytes an encode of the same size must
+    It is `whole` where it has as many pixels as the source. `encode` is None where the source's own
+    pictures are kept; it may be `lossless`, `lossy`, or the smaller of both. `moving` says that it
+    is an animation, `least_saving` what share of the source's bytes an encode of the same size must
     save to be worth the loss.
     """
 
     variant: Variant
     width: int
     height: int
+    whole: bool
     encode: ImageFormat | None
-    lossless: bool
+    lossless: bool = False
+    lossy: bool = False
     moving: bool = False
     least_saving: float = 0.0
 
@@ -235,6 +238,10 @@ class ImagePlan:
 _WORTH_SAVING: Final = 0.1
 """Share of the bytes that a lossy encode of the same size and format must save: below, the loss
 of another generation buys nothing. The same as for recordings."""
+
+
+_LOSSLESS: Final = frozenset({ImageFormat.PNG, ImageFormat.WEBP})
+_LOSSY: Final = frozenset({ImageFormat.JPEG, ImageFormat.WEBP, ImageFormat.AVIF})
 
 
 def accept_image(info: ImageInfo) -> None:
@@ -290,8 +297,10 @@ def _variant(info: ImageInfo, wanted: Wanted, variant: Variant) -> VariantPlan:
         variant=variant,
         width=width,
         height=height,
+        whole=whole,
         encode=encode,
-        lossless=info.lossless,
+        lossless=info.lossless and encode in _LOSSLESS,
+        lossy=encode in _LOSSY and not (whole and same_format and info.lossless),
         moving=_moves(info) and encode is not None,
         least_saving=_WORTH_SAVING if whole and same_format and not info.lossless else 0.0,
     )

@@ -108,11 +108,38 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetTrack:
+    """One rendition of a set: `size` in bytes, rates in bits a second; sound has no width."""
+
+    name: str
+    codecs: str
+    size: int
+    average_rate: int
+    peak_rate: int
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenditionSet:
+    """A set of renditions to stream, as it was committed under `fence`: `files` with `size` bytes.
+
+    The object `manifest_key` names every file, and was committed last.
+    """
+
+    fence: int
+    manifest_key: str
+    size: int
+    files: int
+    tracks: tuple[SetTrack, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rendition:
     """The committed result. `action` is `encoded` or `remuxed`; `work_s` the seconds it took.
 
     `made_at` is when it was recorded, `making` what its receipt tells besides, `variants` what
-    was made beside it, `media_type` what it is delivered as.
+    was made beside it, `media_type` what it is delivered as, `ladder` the set that was ordered.
     """
 
     key: str
@@ -125,6 +152,7 @@ class Rendition:
     making: Making | None = None
     media_type: str | None = None
     variants: tuple[Variant, ...] = ()
+    ladder: RenditionSet | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +278,11 @@ def piece_key(plan_key: str, number: int) -> str:
 def output_key(run: str, fence: int) -> str:
     """Return the key of the rendition made under `fence`: no two workers share one."""
     return f"outputs/{run}/{fence}.mp4"
+
+
+def set_key(run: str, fence: int, path: str) -> str:
+    """Return the key of a file of the set made under `fence`; `path` is its name in the set."""
+    return f"outputs/{run}/{fence}/set/{path}"
 
 
 def scratch_name(run: str, fence: int) -> str:

@@ -29,8 +29,14 @@ DRAIN_S_MAX: Final = 5.0
 """Seconds for the same; a slow client is cut off instead."""
 UPLOAD_STALL_S: Final = 60.0
 """Seconds without a byte after which an upload is given up and its thread freed."""
+PROGRESS_BYTES: Final = 64 * KIB
+"""What must have come of an upload for it not to count as silent: see `GIVE_WAY_S`."""
+GIVE_WAY_S: Final = 10.0
+"""Seconds of silence after which an upload loses its place to a newcomer when all are taken."""
+TURN_S: Final = 1.0
+"""Seconds in which the place of such an upload becomes free."""
 HEAD_S: Final = 10.0
-"""Seconds in which a request's head must be whole; a slower client is cut off."""
+"""Seconds in which a request's head and a short body must be whole; a slower client is cut off."""
 UPLOAD_S_MAX: Final = 3600.0
 """Seconds for one whole upload: the longest that Cloud Run lets a request last."""
 FIRST_CHUNK_BYTES: Final = 4 * KIB
@@ -88,6 +94,24 @@ PIECE_LEASES: Final = 4
 write to it less than twice a second, which Firestore takes."""
 PIECES_MAX: Final = 700
 """Pieces of one recording, picture and sound together; a board of them takes about 4 KiB."""
+
+# --- sets of renditions -----------------------------------------------------------------------
+SET_FILES_MAX: Final = 120_000
+"""Files of one set: a day in segments of 6 s, eight renditions and the sound."""
+SET_MANIFEST_BYTES_MAX: Final = 48 * MIB
+"""Bytes of a set's manifest: 400 for each of its files."""
+SETS_REMEMBERED: Final = 8
+"""Manifests that a process keeps in memory; one of an hour's recording takes about 2 MB."""
+SET_CACHED_S: Final = 3600.0
+"""Seconds for which a player may keep a file of a set."""
+SET_SIGNED_S: Final = 900.0
+"""Seconds that a store's own URL of a file lives, to which a player is sent on."""
+SET_SENT_ON_BYTES: Final = 64 * KIB
+"""Bytes from which on a player is sent on; for less that is more than sending them."""
+SET_RETRY_S: Final = 1
+"""`Retry-After` where too many files of sets are on their way: one takes about as long."""
+SUBTITLES_BYTES_MAX: Final = MIB
+"""Bytes of subtitles that come with a recording; a day of speech has about as many."""
 
 # --- pushed messages --------------------------------------------------------------------------
 PUSH_ACK_S: Final = 600.0
@@ -165,6 +189,13 @@ IMAGE_WALL_S: Final = 300.0
 # --- the service ------------------------------------------------------------------------------
 KEY_CHARS_MIN: Final = 16
 """Characters of a service key; shorter ones can be guessed."""
+KEY_GUESSES_MAX: Final = 20
+"""Wrong keys that one source may present in `KEY_GUESSES_S`; a backend whose key was changed has
+an operator long before."""
+KEY_GUESSES_S: Final = 60.0
+"""Seconds for the same, and the longest that a source then waits."""
+KEY_SOURCES_MAX: Final = 10_000
+"""Sources of wrong keys, and of good ones, that are remembered at once: some 2 MB each."""
 POLL_S: Final = 0.05
 """Pause of an idle embedded worker between two looks at the bus: the most that a job waits.
 

@@ -57,12 +57,14 @@ class OrderRules:
     """What the operator allows: the settings behind each choice.
 
     `delivery` None leaves each contract its own way: SFTP for COMPRESS where `has_sftp`, else the
-    webhook. With `override` a sender may choose.
+    webhook. With `override` a sender may choose. `has_links` says that sets of renditions can be
+    handed back, which is by URLs.
     """
 
     delivery: Delivery | None = None
     override: bool = False
     has_sftp: bool = False
+    has_links: bool = True
 
     def default_for(self, contract: Contract) -> Delivery:
         """Return how a result is handed back where the sender does not say."""
@@ -97,7 +99,7 @@ def read_order(fields: Mapping[str, str], contract: Contract, rules: OrderRules)
         quality=QualityLevel(_one_of("quality", said["quality"], tuple(QualityLevel)))
         if "quality" in said
         else None,
-        ladder=_one_of("renditions", said["renditions"], LADDERS) if "renditions" in said else None,
+        ladder=_ladder(said["renditions"], rules) if "renditions" in said else None,
         variants=_variants(said.get("variants", "")),
         image_format=None if given in (None, "keep") else _one_of("format", given, FORMATS),
     )
@@ -144,6 +146,14 @@ def _delivery(asked: str | None, contract: Contract, rules: OrderRules) -> Deliv
     if chosen is Delivery.SFTP and not rules.has_sftp:
         raise InvalidField("delivery by sftp is not set up here; leave the field out")
     return chosen
+
+
+def _ladder(asked: str, rules: OrderRules) -> str:
+    if not rules.has_links:
+        raise InvalidField(
+            "renditions cannot be handed back here until the operator sets PUBLIC_URL"
+        )
+    return _one_of("renditions", asked, LADDERS)
 
 
 def _variants(asked: str) -> tuple[str, ...]:

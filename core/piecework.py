@@ -63,6 +63,7 @@ def cut_step(job: Job, event: ev.PiecesCut, now: float, policy: Policy) -> ev.St
         since=now,
         work_s=before.work_s if before else 0.0,
         cpu_s=(before.cpu_s if before else 0.0) + event.cpu_s,
+        claimed=before.claimed if before else 0,
     )
     fields = {
         "lease_until": None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from core.delivery import Unanswered
@@ -26,7 +26,7 @@ class Notice:
 
     `delivery_id` is the same over all attempts, `sent_at` (epoch seconds) is the attempt's own.
     `file_path` is where the result stands; `others` are further files of the job, by what they
-    are (such as `thumbnail`).
+    are (such as `thumbnail`). `manifest_url` opens its set of renditions, and is not for logs.
     """
 
     delivery_id: str
@@ -35,6 +35,7 @@ class Notice:
     sent_at: int
     others: tuple[tuple[str, str], ...] = ()
     traceparent: str | None = None
+    manifest_url: str | None = field(default=None, repr=False)
 
 
 _OTHERS: Final = "variants"
@@ -43,11 +44,14 @@ _OTHERS: Final = "variants"
 def notice_text(notice: Notice) -> str:
     """Return the JSON body, `{"mediaId": …, "filePath": …}` (row B13).
 
-    A member `variants` with the paths of further files follows where there are any.
+    A member `variants` with the paths of further files follows where there are any, and
+    `manifestUrl` where a set of renditions was made.
     """
     body: dict[str, object] = {"mediaId": notice.media_id, "filePath": notice.file_path}
     if notice.others:
         body[_OTHERS] = dict(notice.others)
+    if notice.manifest_url is not None:
+        body["manifestUrl"] = notice.manifest_url
     return json.dumps(body, separators=(",", ":"), ensure_ascii=True)
 
 

@@ -16,6 +16,7 @@ from core.delivery import Outcome, Parcel
 from core.job import Job, State
 from core.messages import Message, Topic
 from core.placement import Notice, PlaceOutcome
+from core.sets import SetGrant
 
 
 class Clock(Protocol):
@@ -164,6 +165,32 @@ class UploadInlet(Protocol):
         one the object is committed. Raises InvalidField when `start` leaves a gap, TooLarge,
         with the object uncommitted, for a byte more than was announced, StoreFull, and
         MissingObject when the session has ended.
+        """
+        ...
+
+
+class Links(Protocol):
+    """Makes the URLs of sets, which carry their own authority. None of it is for logs."""
+
+    def url(self, grant: SetGrant, path: str) -> str:
+        """Return the URL of the file `path`. Those of one grant differ in nothing but the path."""
+        ...
+
+    def grant(self, capability: str) -> SetGrant | None:
+        """Return what a URL opens, whether or not its time is up; None for one not made here.
+
+        `capability` is the part of the URL before the path. Takes as long for any that is wrong.
+        """
+        ...
+
+
+class ReadSigner(Protocol):
+    """An object store that can let others read an object from itself for a while."""
+
+    def read_url(self, key: str, *, media_type: str, expires_s: float) -> str:
+        """Return a URL that reads the object without further keys, sent as `media_type`.
+
+        Raises Unavailable where it cannot be signed now.
         """
         ...
 

@@ -10,8 +10,11 @@ from core.job import Change, Failure, Job, MediaSummary, Rendition, Source, Stat
 View = dict[str, object]
 
 
-def status(job: Job) -> View:
-    """Return the job as JSON values: sizes in bytes, times as RFC 3339 in UTC."""
+def status(job: Job, *, manifest_url: str | None = None) -> View:
+    """Return the job as JSON values: sizes in bytes, times as RFC 3339 in UTC.
+
+    `manifest_url` opens its set of renditions, if it has one and the objects are still there.
+    """
     return {
         "video_id": job.job_id,
         "organization_id": job.organization_id,
@@ -22,6 +25,7 @@ def status(job: Job) -> View:
         "updated_at": timestamp(job.updated_at),
         "source": _source(job.source),
         "output": _output(job.output, job.source) if job.output else None,
+        **_set(job.output, manifest_url),
         "delivery": _delivery(job),
         "failure": _failure(job.failure) if job.failure else None,
         "warnings": list(job.warnings),
@@ -62,6 +66,30 @@ def _output(output: Rendition, source: Source) -> View:
         "saved_percent": saved_percent(source.size, output.size),
         "work_s": round(output.work_s, 3),
     }
+
+
+def _set(output: Rendition | None, manifest_url: str | None) -> View:
+    if output is None or output.ladder is None:
+        return {}
+    made = output.ladder
+    said: View = {
+        "manifest_url": manifest_url,
+        "files": made.files,
+        "bytes": made.size,
+        "renditions": [
+            {
+                "name": track.name,
+                "width": track.width,
+                "height": track.height,
+                "codecs": track.codecs,
+                "bytes": track.size,
+                "average_bits_per_s": track.average_rate,
+                "peak_bits_per_s": track.peak_rate,
+            }
+            for track in made.tracks
+        ],
+    }
+    return {"set": said}
 
 
 def _media(media: MediaSummary | None) -> View:

@@ -13,6 +13,7 @@ from core.errors import LecternError, Unavailable
 from core.events import Woken
 from core.job import (
     PREFIXES,
+    State,
     declaration_key,
     outcome_key,
     piece_scratch_owner,
@@ -126,10 +127,11 @@ def _is_held(ledger: Ledger, name: str) -> bool:
 def _is_piece_held(ledger: Ledger, run: str, number: int, claim: int) -> bool:
     job_id = ledger.jobs.owner(run)
     job = ledger.jobs.get(job_id) if job_id is not None else None
-    begun = job.board.begun if job is not None and job.board is not None else ()
+    if job is None or job.board is None or job.state is not State.PROCESSING:
+        return False
     return any(
-        (piece.number, piece.claims) == (number, claim) and piece.lease_until is not None
-        for piece in begun
+        (piece.number, piece.claim) == (number, claim) and piece.lease_until is not None
+        for piece in job.board.begun
     )
 
 
@@ -145,7 +147,8 @@ def _is_declared(
 ) -> bool:
     """Tell whether a direct upload needs the object: all until its outcome is known.
 
-    After that it needs what tells of the outcome, until its time is over.
+    After that it needs what tells of the outcome, until its time is over. The declaration goes
+    first: without its outcome it would be taken for an upload that nothing has become of.
     """
     run = run_of(item.key)
     if run is None or run not in runs:
@@ -158,7 +161,9 @@ def _is_declared(
         declared = read_declaration(ledger.objects, run)
     except Unavailable:  # nobody knows until when it is needed
         return True
-    return declared is not None and declared.expires_at >= before
+    if declared is None:
+        return False
+    return item.key == outcome_key(run) or declared.expires_at >= before
 
 
 def _is_owned(ledger: Ledger, item: ObjectInfo, known: dict[str, bool]) -> bool:

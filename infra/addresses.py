@@ -43,11 +43,11 @@ def dial_public(address: tuple[str, int], timeout_s: float) -> socket.socket:
 
 
 def _connected(
-    family: int, kind: int, protocol: int, where: tuple[str, int] | tuple[object, ...], limit_s: float
+    family: int, kind: int, protocol: int, where: tuple[object, ...], timeout_s: float
 ) -> socket.socket:
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(socket.socket(family, kind, protocol))
-        connection.settimeout(limit_s)
+        connection.settimeout(timeout_s)
         connection.connect(where)
         stack.pop_all()
         return connection

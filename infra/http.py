@@ -29,11 +29,11 @@ from core.keys import KeyRing
 from core.ports import EventLog
 from core.trace import Traceparent
 from infra.clock import new_span_id, new_trace_id
+from infra.doorkeeper import KEY_HEADERS, Doorkeeper
 from infra.inlet import Inlet
 
 OPEN_PATHS: Final = frozenset({"/health", "/ready"})
 """Paths that answer without a key: a platform's probes carry none."""
-KEY_HEADERS: Final = ("X-Internal-Service-Key", "X-API-Key")
 _NAMED: Final[dict[int, type[LecternError]]] = {
     error.http_status: error for error in (NotFound, MethodNotAllowed, TooLarge)
 }
@@ -43,13 +43,13 @@ _NAMED: Final[dict[int, type[LecternError]]] = {
 class _Door:
     """What happens to a request before and after its view."""
 
-    keys: KeyRing
+    keeper: Doorkeeper
     log: EventLog
     open_paths: frozenset[str]
     open_rules: frozenset[str]
 
     def enter(self) -> None:
-        """Begin a request as a span of the caller's trace, or of a new one; raises Unauthorized."""
+        """Begin a request as a span of the caller's trace, or of a new one; check its key."""
         g.began = time.monotonic()
         g.traceparent = str(_span(request.headers.get(trace.HEADER)))
         g.bound = ExitStack()
@@ -57,9 +57,8 @@ class _Door:
         g.inlet = Inlet(request.environ)
         request.environ["wsgi.input"] = g.inlet
         request.environ["wsgi.input_terminated"] = True
-        if not self._is_open() and not self._has_key():
-            names = " or ".join(KEY_HEADERS)
-            raise Unauthorized(f"send a valid service key in the header {names}")
+        if not self._is_open():
+            self.keeper.check()
 
     def leave(self, response: Response) -> Response:
         """Finish an answer and record its event."""
@@ -116,10 +115,6 @@ class _Door:
         rule = request.url_rule.rule if request.url_rule else None
         return request.path in self.open_paths or rule in self.open_rules
 
-    def _has_key(self) -> bool:
-        admitted = [self.keys.admits(_key(header)) for header in KEY_HEADERS]
-        return any(admitted)
-
 
 def new_app(
     name: str,
@@ -128,15 +123,22 @@ def new_app(
     log: EventLog,
     open_paths: frozenset[str] = OPEN_PATHS,
     open_rules: Collection[str] = (),
+    proxies: int = 0,
 ) -> Flask:
     """Return an app without routes that checks keys and answers errors as problem+json.
 
-    `open_paths` and what the rules `open_rules` match answer without a key.
+    `open_paths` and what the rules `open_rules` match answer without a key. `proxies` in front are
+    believed about whom they speak for.
     """
     app = Flask(name, static_folder=None)
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined] # Flask's default provider has it
-    door = _Door(keys=keys, log=log, open_paths=open_paths, open_rules=frozenset(open_rules))
+    door = _Door(
+        keeper=Doorkeeper(keys, proxies=proxies),
+        log=log,
+        open_paths=open_paths,
+        open_rules=frozenset(open_rules),
+    )
     app.before_request(door.enter)
     app.after_request(door.leave)
     app.teardown_request(door.forget)
@@ -168,12 +170,6 @@ def _answer(error: LecternError, *, error_id: str | None = None) -> Response:
     if isinstance(error, Unauthorized):
         response.headers["WWW-Authenticate"] = f'ApiKey header="{KEY_HEADERS[0]}"'
     return response
-
-
-def _key(header: str) -> str | None:
-    """Return a header's value; WSGI hands bytes over as Latin-1, and keys are UTF-8."""
-    value = request.headers.get(header)
-    return value and value.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
 
 
 def _span(header: str | None) -> Traceparent:

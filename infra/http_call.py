@@ -24,8 +24,10 @@ import certifi
 import requests
 
 from core import limits
+from infra.addresses import Dial, NotPublic, dial_any
 
 _CONNECT_FAILURES: Final = (
+    (NotPublic, "address not public, as OUTBOUND_PUBLIC_ONLY asks for"),
     (socket.gaierror, "name not found"),
     (ssl.SSLCertVerificationError, "TLS certificate not accepted"),
     (ssl.SSLError, "TLS handshake failed"),
@@ -215,23 +217,30 @@ class HttpCall:
     passes through.
     """
 
-    def __init__(self, target: Target, times: TimeLimits, context: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        target: Target,
+        times: TimeLimits,
+        context: ssl.SSLContext,
+        dial: Dial = dial_any,
+    ) -> None:
         self._target = target
         self._times = times
+        self._context = context
+        self._dial = dial
         self._ends_at = time.monotonic() + times.total_s
         self._sock: socket.socket | None = None
-        self._http = self._connection(context)
+        self._http = self._connection()
         self._broken = False
 
     def connect(self) -> None:
         """Connect, and shake hands where the scheme is https."""
         try:
-            self._http.connect()
+            self._sock = self._connected()
         except OSError as error:
             raise CallFailed(self._connecting(error)) from error
         except UnicodeError as error:  # a label of the name is too long
             raise CallFailed("name not found") from error
-        self._sock = self._http.sock
         self._line = _Line(self._sock, pause_s=self._times.answer_s, ends_at=self._ends_at)
         self._http.sock = cast("socket.socket", self._line)
 
@@ -280,15 +289,26 @@ class HttpCall:
         if self._sock is not None:
             self._sock.close()
 
-    def _connection(self, context: ssl.SSLContext) -> http.client.HTTPConnection:
-        host, port = self._target.host, self._target.port
-        connect_s = min(self._times.connect_s, self._times.total_s)
-        block = limits.CHUNK_BYTES
-        if self._target.scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=connect_s, blocksize=block)
-        return http.client.HTTPSConnection(
-            host, port, timeout=connect_s, blocksize=block, context=context
-        )
+    def _connection(self) -> http.client.HTTPConnection:
+        """Return what speaks HTTP once `connect` has given it a socket: it never dials itself."""
+        secure, block = self._target.scheme == "https", limits.CHUNK_BYTES
+        usual = http.client.HTTPS_PORT if secure else http.client.HTTP_PORT
+        host, port = self._target.host, self._target.port or usual  # else ::1 is read as port 1
+        if not secure:
+            return http.client.HTTPConnection(host, port, blocksize=block)
+        return http.client.HTTPSConnection(host, port, blocksize=block, context=self._context)
+
+    def _connected(self) -> socket.socket:
+        address = (self._http.host, self._http.port)
+        connection = self._dial(address, min(self._times.connect_s, self._times.total_s))
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._target.scheme == "http":
+                return connection
+            return self._context.wrap_socket(connection, server_hostname=self._target.host)
+        except BaseException:
+            connection.close()
+            raise
 
     def _connecting(self, error: OSError) -> str:
         if isinstance(error, TimeoutError):

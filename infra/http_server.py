@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
-from gunicorn.workers.gthread import ThreadWorker
 
-from core import limits
+from infra.http_worker import BoundedWorker
 from infra.inlet import leave_continue_to_app
 
+__all__ = ["BoundedWorker", "Gunicorn", "PlainLogger", "serve", "serve_built"]
+
 _KEEPALIVE_S: Final = 5
+_CONNECTIONS_MAX: Final = 4000
+"""Open connections; above that the one that has been silent for longest makes room."""
 
 
 def serve(app: Flask, *, handle: int, threads: int, grace_s: int) -> None:
@@ -57,6 +56,7 @@ def _options(bind: str, *, threads: int, grace_s: int) -> dict[str, Any]:
         "worker_class": BoundedWorker,
         "workers": 1,
         "threads": threads,
+        "worker_connections": _CONNECTIONS_MAX,
         "graceful_timeout": grace_s,
         "keepalive": _KEEPALIVE_S,
         "timeout": 0,  # a service without CPU for a while, as an idle one is, is not dead
@@ -96,63 +96,3 @@ class Gunicorn(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
     def load(self) -> Flask:
         """Return the application; without `preload_app` gunicorn asks in the worker."""
         return self._app if isinstance(self._app, Flask) else self._app()
-
-
-class Deadlines:
-    """Shuts down sockets whose time is over, whatever their thread is waiting for."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._ends: dict[socket.socket, float] = {}
-
-    def set(self, connection: socket.socket, seconds: float) -> None:
-        """Give the connection this long from now, instead of what it had."""
-        with self._guard:
-            self._ends[connection] = time.monotonic() + seconds
-
-    def clear(self, connection: socket.socket) -> None:
-        """Watch the connection no longer."""
-        with self._guard:
-            self._ends.pop(connection, None)
-
-    def enforce(self) -> None:
-        """Shut down what is past its deadline; a blocked read returns then."""
-        now = time.monotonic()
-        with self._guard:
-            for connection in [sock for sock, end in self._ends.items() if end <= now]:
-                del self._ends[connection]
-                with contextlib.suppress(OSError):  # it has ended by itself
-                    connection.shutdown(socket.SHUT_RDWR)
-
-
-class BoundedWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
-    """gunicorn's threaded worker with a bound on the time that a client may take.
-
-    By itself gunicorn reads a request's head without any: as many silent clients as there are
-    threads would stop the service, without a key.
-    """
-
-    def init_process(self) -> None:
-        """Start the watch in the worker's own process."""
-        self._deadlines = Deadlines()
-        threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
-        super().init_process()
-
-    def handle(self, conn: Any) -> Any:
-        """Bound the time until the head of the next request is whole."""
-        connection = conn.sock
-        self._deadlines.set(connection, limits.HEAD_S)
-        try:
-            return super().handle(conn)
-        finally:
-            self._deadlines.clear(connection)
-
-    def handle_request(self, req: Any, conn: Any) -> Any:
-        """Bound the time of the request itself, its body included."""
-        self._deadlines.set(conn.sock, limits.UPLOAD_S_MAX)
-        return super().handle_request(req, conn)
-
-    def _watch(self) -> None:
-        while True:
-            time.sleep(limits.HEAD_S / 10)
-            self._deadlines.enforce()

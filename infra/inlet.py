@@ -24,9 +24,9 @@ class Inlet(io.RawIOBase):
     """Stands in for `wsgi.input`.
 
     It answers `Expect: 100-continue` with the first read, so that a request refused before is
-    refused without its body; it gives up on a client that stops sending; and it never reads
-    past the announced length. What breaks off raises TruncatedUpload or ends early: the reader
-    compares the bytes with the announced length.
+    refused without its body; it gives up on a client that stops sending, or when it is told to
+    from another thread; and it never reads past the announced length. What breaks off raises
+    TruncatedUpload or ends early: the reader compares the bytes with the announced length.
     """
 
     def __init__(self, environ: WSGIEnvironment) -> None:
@@ -35,6 +35,7 @@ class Inlet(io.RawIOBase):
         self._socket = _plain_socket(environ)
         self._left = _announced(environ)
         self._expects = environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+        self._heard_at = time.monotonic()
 
     def readable(self) -> bool:
         """Return True."""
@@ -66,20 +67,38 @@ class Inlet(io.RawIOBase):
     def drain(self) -> None:
         """Drop the rest of a body, after the answer is sent, so that the client gets to see it.
 
-        At most `limits.DRAIN_BYTES_MAX` bytes and `limits.DRAIN_S_MAX` seconds. The connection
-        is closed for writing first, which tells the client that it ends here.
+        At most `limits.DRAIN_BYTES_MAX` bytes and `limits.DRAIN_S_MAX` seconds. Under gunicorn
+        `infra.http_worker` does that, without a thread.
         """
         small = self._left is not None and self._left <= limits.SMALL_BODY_BYTES
-        if self._left == 0 or (small and not self._expects):
+        if self._left == 0 or (small and not self._expects) or self._socket is not None:
             return
         with suppress(OSError, ParseException, TruncatedUpload):
-            if self._socket is None:
-                self._drop_stream()
-            else:
-                self._socket.shutdown(socket.SHUT_WR)
-                _drop(self._socket)
+            self._drop_stream()
+
+    def silent_s(self) -> float:
+        """Return for how long less than `limits.PROGRESS_BYTES` have come."""
+        return time.monotonic() - self._heard_at
+
+    def give_up(self) -> None:
+        """Let the body end here; whatever thread reads it hears of that at once."""
+        if self._socket is not None:
+            with suppress(OSError):  # the client has gone by itself
+                self._socket.shutdown(socket.SHUT_RD)
 
     def _read(self, wanted: int) -> bytes:
+        pieces = []
+        while wanted > 0:
+            step = min(wanted, limits.PROGRESS_BYTES)
+            data = self._read_step(step)
+            self._heard_at = time.monotonic()
+            pieces.append(data)
+            wanted -= len(data)
+            if len(data) < step:
+                break
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _read_step(self, wanted: int) -> bytes:
         try:
             self._prepare()
             data: bytes = self._stream.read(wanted)
@@ -113,17 +132,6 @@ def leave_continue_to_app(_worker: object, request: Any) -> None:
     which HTTP allows.
     """
     request._expected_100_continue = False  # noqa: SLF001 - gunicorn has no setting for it
-
-
-def _drop(connection: socket.socket) -> None:
-    deadline = time.monotonic() + limits.DRAIN_S_MAX
-    left = limits.DRAIN_BYTES_MAX
-    while left > 0 and (left_s := deadline - time.monotonic()) > 0:
-        connection.settimeout(left_s)
-        data = connection.recv(limits.CHUNK_BYTES)
-        if not data:
-            return
-        left -= len(data)
 
 
 def _announced(environ: WSGIEnvironment) -> int | None:

@@ -265,7 +265,13 @@ class Settings(BaseSettings):
             delivery=None if self.delivery == "auto" else Delivery(self.delivery),
             override=self.delivery_override,
             has_sftp=self.has_sftp,
+            has_links=self.has_links,
         )
+
+    @property
+    def has_links(self) -> bool:
+        """Return whether the service knows where callers reach it, and so can hand out URLs."""
+        return self.public_url is not None or self.lectern_backend == "embedded"
 
     @property
     def has_sftp(self) -> bool:

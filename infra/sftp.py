@@ -42,7 +42,7 @@ class SftpDepot:
         total_timeout_s: float,
     ) -> None:
         if not password and not private_key:
-            raise ValueError("SFTP needs a password or a private key to log in with")
+            raise ValueError("SFTP_PASSWORD or SFTP_PRIVATE_KEY is required to log in with")
         self._login = Login(
             host=host,
             port=port,

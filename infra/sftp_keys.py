@@ -22,6 +22,7 @@ _OF_KEY: Final = {
 KEY_TYPES: Final = len(_OF_KEY)
 """A server has one key of each type."""
 _KEY_BEGINS: Final = "-----BEGIN "
+_LOCKED: Final = "SFTP_PRIVATE_KEY is encrypted: SFTP_PRIVATE_KEY_PASSPHRASE is missing or wrong"
 _DEFAULT_PORT: Final = 22
 
 
@@ -49,11 +50,11 @@ class HostKeyRule:
         self._port = None if port == _DEFAULT_PORT else port
         if not known_hosts and not fingerprint:
             raise ValueError(
-                "SFTP needs a host key to hold the server's against: "
-                "known hosts (ssh-keyscan prints them) or a fingerprint"
+                "SFTP_KNOWN_HOSTS or SFTP_FINGERPRINT is required: "
+                "without a host key the server could be anybody"
             )
         if known_hosts and fingerprint:
-            raise ValueError("give either known hosts or a fingerprint of the SFTP server")
+            raise ValueError("give either SFTP_KNOWN_HOSTS or SFTP_FINGERPRINT, not both")
         self._known = _read_known_hosts(known_hosts) if known_hosts else None
         self._prints = _read_fingerprints(fingerprint) if fingerprint else frozenset()
 
@@ -93,44 +94,52 @@ def read_private_key(text_or_path: str, passphrase: str | None) -> asyncssh.SSHK
 
     A text may have its line ends written as `\\n`, as environment files do.
     """
-    text = _text_or_file(text_or_path, is_text=_KEY_BEGINS in text_or_path, what="private key")
+    text = _text_or_file(text_or_path, is_text=_KEY_BEGINS in text_or_path, name="SFTP_PRIVATE_KEY")
     try:
         return asyncssh.import_private_key(text.strip() + "\n", passphrase)
     except asyncssh.KeyEncryptionError:
-        raise ValueError(
-            "the private key of SFTP is encrypted, and the passphrase is missing or wrong"
-        ) from None
+        raise ValueError(_LOCKED) from None
     except asyncssh.KeyImportError as error:
         if "assphrase" in str(error):
-            raise ValueError("the private key of SFTP is encrypted: set its passphrase") from None
+            raise ValueError(_LOCKED) from None
         raise ValueError(
-            "the private key of SFTP cannot be read: ssh-keygen -t ed25519 makes one"
+            "SFTP_PRIVATE_KEY cannot be read: ssh-keygen -t ed25519 makes one"
         ) from None
 
 
 def _read_known_hosts(text_or_path: str) -> asyncssh.SSHKnownHosts:
     is_text = len(text_or_path.split()) >= len(("host", "type", "key"))
-    text = _text_or_file(text_or_path, is_text=is_text, what="known hosts")
-    if not any(kind in text for kind in _OF_KEY):
-        raise ValueError("the known hosts of SFTP hold no key: ssh-keyscan HOST prints them")
+    text = _text_or_file(text_or_path, is_text=is_text, name="SFTP_KNOWN_HOSTS")
+    if not any(_holds_key(line) for line in text.splitlines()):
+        raise ValueError("SFTP_KNOWN_HOSTS holds no key: ssh-keyscan prints them")
     try:
         return asyncssh.import_known_hosts(text)
     except ValueError:
-        raise ValueError("the known hosts of SFTP cannot be read") from None
+        raise ValueError("SFTP_KNOWN_HOSTS cannot be read: ssh-keyscan prints its lines") from None
+
+
+def _holds_key(line: str) -> bool:
+    """Return whether a line of known hosts ends in a key; asyncssh passes over the others."""
+    fields = line.removeprefix("@cert-authority").removeprefix("@revoked").split()
+    try:
+        asyncssh.import_public_key(" ".join(fields[1:3]))
+    except (asyncssh.KeyImportError, UnicodeEncodeError):
+        return False
+    return True
 
 
 def _read_fingerprints(text: str) -> frozenset[str]:
     found = frozenset(_FINGERPRINT.findall(text))
     if not found:
-        raise ValueError("a fingerprint of SFTP has the form SHA256:..., as ssh-keygen -lf prints")
+        raise ValueError("SFTP_FINGERPRINT has the form SHA256:..., as ssh-keygen -lf prints it")
     return found
 
 
-def _text_or_file(text_or_path: str, *, is_text: bool, what: str) -> str:
+def _text_or_file(text_or_path: str, *, is_text: bool, name: str) -> str:
     if is_text:
         return text_or_path if "\n" in text_or_path else text_or_path.replace("\\n", "\n")
     try:
         return Path(text_or_path).expanduser().read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ValueError(f"the {what} of SFTP are no file that can be read: {why}") from None
+        raise ValueError(f"{name} names no file that can be read: {why}") from None

@@ -50,7 +50,16 @@ _LOST: Final = (
     OSError,
 )
 """What a step raises after the connection has ended."""
-_ASK: Final = "find out whether it was changed, then correct the setting; nothing was sent"
+_ASK: Final = (
+    "find out whether it was changed, then correct SFTP_KNOWN_HOSTS or SFTP_FINGERPRINT; "
+    "nothing was sent"
+)
+
+
+_REFUSED: Final = (
+    "the server refused the login: check SFTP_USER and SFTP_PASSWORD or SFTP_PRIVATE_KEY; "
+    "nothing was sent"
+)
 
 
 class SftpFailed(Exception):
@@ -98,20 +107,23 @@ class Session:
         self._times = times
         self._ends_at = time.monotonic() + times.total_s
         self._connection: asyncssh.SSHClientConnection | None = None
+        self._in_peace = False
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._live, name="sftp", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait()
         try:
+            self._thread.start()
+            self._ready.wait()
             self._connect()
-        except BaseException:
-            self.__exit__()
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_exc: object) -> None:
+        self._in_peace = kind is None
+        self._ready.wait()
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
 
@@ -151,9 +163,10 @@ class Session:
         await self._over.wait()
         if self._connection is None:
             return
-        self._connection.close()
-        with contextlib.suppress(OSError, asyncssh.Error, TimeoutError):
-            await asyncio.wait_for(self._connection.wait_closed(), _CLOSE_S)
+        if self._in_peace:
+            self._connection.close()
+            with contextlib.suppress(OSError, asyncssh.Error, TimeoutError):
+                await asyncio.wait_for(self._connection.wait_closed(), _CLOSE_S)
         self._connection.abort()
 
     def _connect(self) -> None:
@@ -179,7 +192,12 @@ class Session:
 
     def _try_login(self, by: float, watcher: _Watcher, seen: list[asyncssh.SSHKey]) -> None:
         sock = self._open_socket(by)
-        trusted = self._login.rule.trusted_at(sock.getpeername()[0])
+        try:
+            address = sock.getpeername()[0]
+        except OSError as error:
+            sock.close()
+            raise SftpFailed("connection lost while connecting") from error
+        trusted = self._login.rule.trusted_at(address)
         self._within(by, self._log_in(sock, trusted, algorithms_for(trusted, seen), watcher))
 
     def _open_socket(self, by: float) -> socket.socket:
@@ -268,7 +286,7 @@ def _refusal(shown: asyncssh.SSHKey | None) -> str:
 
 def _login_words(error: Exception) -> str:
     if isinstance(error, asyncssh.PermissionDenied):
-        return "the server refused the login: check user and password or key; nothing was sent"
+        return _REFUSED
     if isinstance(error, asyncssh.KeyExchangeFailed):
         return "the server and Lectern have no way of encryption in common"
     if isinstance(error, asyncssh.ChannelOpenError | asyncssh.SFTPError):

@@ -20,6 +20,11 @@ def signer(secret: str) -> Webhook:
     `whsec_` and base64 stands for the bytes that it encodes, as in every Standard Webhooks
     library. Any other text stands for its own UTF-8 bytes.
     """
+    return Webhook(secret_bytes(secret))
+
+
+def secret_bytes(secret: str) -> bytes:
+    """Return the bytes that a secret stands for; raises ValueError, as `signer` does."""
     if not secret.startswith(_PREFIX):
         key = secret.encode()
     else:
@@ -30,7 +35,7 @@ def signer(secret: str) -> Webhook:
             raise ValueError("after whsec_ a webhook secret goes on with base64") from None
     if not key:
         raise ValueError("a webhook secret must not be empty")
-    return Webhook(key)
+    return key
 
 
 def delivery_headers(signers: Iterable[Webhook], parcel: Parcel) -> dict[str, str]:

@@ -12,6 +12,7 @@ from core import trace
 from core.delivery import ACCEPTED, Answered, Outcome, Parcel, Unanswered
 from core.errors import Unavailable
 from core.ports import ObjectReader
+from infra.addresses import dial_any, dial_public
 from infra.http_call import CallFailed, HttpCall, TimeLimits, read_target, trusting_context
 from infra.http_headers import retry_after_s, user_agent
 from infra.signing import delivery_headers, receipt_fields, signer
@@ -22,7 +23,8 @@ class WebhookCourier:
 
     Secrets are read as `infra.signing.signer` says. `connect_timeout_s` bounds connecting,
     `answer_timeout_s` each pause in which the LMS takes no bytes and the wait for its answer,
-    `total_timeout_s` the whole attempt. Raises ValueError for a URL or secret of a wrong form.
+    `total_timeout_s` the whole attempt. With `public_only` an LMS without a public address is not
+    connected to. Raises ValueError for a URL or secret of a wrong form.
     """
 
     def __init__(
@@ -33,8 +35,10 @@ class WebhookCourier:
         connect_timeout_s: float,
         answer_timeout_s: float,
         total_timeout_s: float,
+        public_only: bool = False,
     ) -> None:
         self._target = read_target(url)
+        self._dial = dial_public if public_only else dial_any
         self._signers = [signer(secret) for secret in secrets]
         if not self._signers:
             raise ValueError("a delivery needs at least one secret to be signed with")
@@ -62,7 +66,7 @@ class WebhookCourier:
             "User-Agent": self._agent,
             **({trace.HEADER: parcel.traceparent} if parcel.traceparent else {}),
         }
-        with contextlib.closing(HttpCall(self._target, self._times, self._context)) as call:
+        with contextlib.closing(self._call()) as call:
             try:
                 call.connect()
                 whole = call.upload(headers, form)
@@ -71,6 +75,9 @@ class WebhookCourier:
                 return Unanswered(reason=failed.reason)
             except _SourceFailed as failed:
                 raise failed.error from None
+
+    def _call(self) -> HttpCall:
+        return HttpCall(self._target, self._times, self._context, self._dial)
 
 
 class _SourceFailed(Exception):
@@ -108,6 +115,7 @@ def _form(parcel: Parcel, body: ObjectReader, signers: Sequence[Webhook]) -> Mul
             ("video_id", parcel.video_id),
             ("organization_id", parcel.organization_id),
             *receipt_fields(signers, parcel.receipt).items(),
+            *([("manifest_url", parcel.manifest_url)] if parcel.manifest_url else []),
             ("file", (parcel.file_name, _Source(body), parcel.content_type)),
         ]
     )

@@ -21,8 +21,10 @@ from core.ports import (
     DirectUploads,
     EventLog,
     JobStore,
+    Links,
     MessageBus,
     ObjectStore,
+    ReadSigner,
     UploadInlet,
 )
 from infra import ffmpeg
@@ -32,6 +34,7 @@ from infra.embedded.bus import SqliteBus
 from infra.embedded.jobs import SqliteJobStore
 from infra.embedded.objects import FolderObjectStore
 from infra.embedded.sessions import FolderSessions
+from infra.links import SignedLinks, base_url
 from infra.logging import StructuredLog
 from infra.settings import Settings, check_sftp
 
@@ -43,7 +46,8 @@ if TYPE_CHECKING:
 class Wiring:
     """What the services are given. `scratch` is the folder for the private folders of jobs.
 
-    `inlet` is there where the service itself takes the bytes of direct uploads.
+    `inlet` is there where the service itself takes the bytes of direct uploads, `links` where it
+    knows its own address, `read_signer` where the object store can hand out objects by itself.
     """
 
     settings: Settings
@@ -54,6 +58,8 @@ class Wiring:
     checks: Checks
     log: EventLog
     scratch: Path
+    links: Links | None = None
+    read_signer: ReadSigner | None = None
 
 
 def connect(settings: Settings) -> Wiring:
@@ -78,6 +84,8 @@ def connect(settings: Settings) -> Wiring:
         checks=_checks(settings, ledger),
         log=log,
         scratch=settings.lectern_data_dir / "scratch",
+        links=links(settings),
+        read_signer=backend.read_signer,
     )
 
 
@@ -91,6 +99,13 @@ def service_keys(settings: Settings) -> tuple[str, ...]:
 def webhook_secrets(settings: Settings) -> tuple[str, ...]:
     """Return the secrets that deliveries are signed with; without a setting, the generated one."""
     return _plain(settings.webhook_secret) or (secrets.webhook_secret(settings.lectern_data_dir),)
+
+
+def links(settings: Settings) -> Links | None:
+    """Return what makes the URLs of sets; None where the service does not know its own address."""
+    if not settings.has_links:
+        return None
+    return SignedLinks(webhook_secrets(settings), partial(base_url, settings))
 
 
 def courier(settings: Settings) -> Courier:
@@ -129,6 +144,7 @@ class _Backend:
     objects: ObjectStore
     sessions: DirectUploads
     inlet: UploadInlet | None = None
+    read_signer: ReadSigner | None = None
 
 
 def _embedded(settings: Settings, clock: Clock) -> _Backend:
@@ -152,13 +168,15 @@ def _gcp(settings: Settings, clock: Clock) -> _Backend:
         jobs,
         objects,
         sessions,
+        signing,
     )
 
     project = settings.google_cloud_project
     records = jobs.FirestoreJobStore(
         clients.firestore_client(project, settings.firestore_database), settings.firestore_jobs
     )
-    store = objects.CloudObjectStore(clients.storage_client(project), settings.lectern_bucket)
+    client = clients.storage_client(project)
+    store = objects.CloudObjectStore(client, settings.lectern_bucket)
     return _Backend(
         jobs=records,
         bus=bus.PubSubBus(
@@ -170,6 +188,7 @@ def _gcp(settings: Settings, clock: Clock) -> _Backend:
         ),
         objects=store,
         sessions=sessions.CloudSessions(store),
+        read_signer=signing.read_signer(client, store),
     )
 
 

@@ -16,7 +16,9 @@ import click
 from core.codecs import Codec
 from core.job import State
 from core.ladder import HLS, LADDERS
+from core.order import FORMATS, VARIANTS, QualityLevel
 from core.presets import BY_NAME, SMART, in_codec
+from core.qualities import in_quality
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -77,7 +79,8 @@ def lms(host: str, port: int | None, folder: Path, confirm: bool,  # noqa: FBT00
 @main.command()
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path),
-              help="Where it goes (default: SOURCE.720p.mp4, .small.m4a or .hls).")  # fmt: skip
+              help="Where it goes (default: SOURCE.720p.mp4, .small.m4a, .hls, or .small.jpg "
+              "and the like; for several variants a folder).")  # fmt: skip
 @click.option("-f", "--force", is_flag=True, help="Replace the output if it exists.")
 @click.option("--preset", type=click.Choice([*BY_NAME, HLS.name]), default=SMART.name,
               show_default=True, help="What is made of it; `smart` samples the recording first, "
@@ -90,19 +93,31 @@ def lms(host: str, port: int | None, folder: Path, confirm: bool,  # noqa: FBT00
               type=click.Path(exists=True, dir_okay=False, path_type=Path))  # fmt: skip
 @click.option("--salvage", is_flag=True,
               help="Take what is left of a cut file, if that is half of it or more.")  # fmt: skip
+@click.option("--quality", type=click.Choice(QualityLevel, case_sensitive=False),
+              help="How much may be lost; `lectern presets` tells what each means.")  # fmt: skip
+@click.option("--variants", metavar="NAMES", help=f"Of an image: {', '.join(VARIANTS)}; several "
+              "with commas between them.")  # fmt: skip
+@click.option("--format", type=click.Choice(FORMATS), help="What an image is turned into.")
 def compress(source: Path, output: Path | None, *, force: bool, preset: str, codec: Codec,
-             ladder: str, subtitles: tuple[Path, ...], salvage: bool) -> None:  # fmt: skip
-    """Make one recording small, without any server."""
+             ladder: str, subtitles: tuple[Path, ...], salvage: bool,
+             **asked: str | None) -> None:  # fmt: skip
+    """Make one recording or image small, without any server."""
     from lectern import compress as by_hand
+    from lectern import images
     from lectern import ladder as renditions
 
     settings = _settings()
     with _told():
+        order = images.asked(**asked)
+        if images.is_image(source) or order.variants or order.image_format:
+            images.run(settings, source, output, order=order, force=force)
+            return
         if preset == HLS.name:
             renditions.run(settings, source, output, ladder=ladder, subtitles=subtitles,
                            force=force)  # fmt: skip
             return
-        chosen = replace(in_codec(BY_NAME[preset], codec), salvage=salvage)
+        chosen = in_quality(in_codec(BY_NAME[preset], codec), order.quality)
+        chosen = replace(chosen, salvage=salvage)
         by_hand.run(settings, source, output, preset=chosen, force=force)
 
 

@@ -29,6 +29,7 @@ from tenacity import (
 
 from core import limits
 from lectern.direct import Sending, SessionRefused, Stuck, without_keys
+from lectern.sets import FetchedSet, fetch_set
 
 Progress = Callable[[int, int], object]
 """Called with bytes sent and bytes in all."""
@@ -120,12 +121,13 @@ class LecternClient:
         *,
         video_id: str,
         organization_id: str,
+        renditions: str | None = None,
         on_progress: Progress | None = None,
     ) -> dict[str, Any]:
         """Send a recording, streamed from disk; return `{"status": "queued", "video_id": …}`.
 
-        When this returns the recording is safe with the service. Raises OSError when the file
-        cannot be read.
+        `renditions` (`hls` or `full`) asks for a set to stream besides. When this returns the
+        recording is safe with the service. Raises OSError when the file cannot be read.
         """
 
         def post() -> requests.Response:
@@ -134,6 +136,7 @@ class LecternClient:
                     [
                         ("video_id", video_id),
                         ("organization_id", organization_id),
+                        *([("renditions", renditions)] if renditions else []),
                         ("file", (path.name, file, "application/octet-stream")),
                     ]
                 )
@@ -199,6 +202,20 @@ class LecternClient:
         """
         fields = {"video_id": video_id} | ({"sha256": sha256} if sha256 else {})
         return self._call(lambda: self._send("POST", "/video/confirm", data=fields))
+
+    def fetch_set(self, manifest_url: str, folder: Path) -> FetchedSet:
+        """Download a set of renditions into `folder`; see `lectern.sets.fetch_set`.
+
+        `manifest_url` comes with the delivery, or is `status(…)["set"]["manifest_url"]`. Fetch it
+        before you confirm: the confirmation deletes it. The service key is not sent.
+        """
+        return fetch_set(
+            manifest_url,
+            folder,
+            session=lambda: without_keys(self._session),
+            timeout_s=self._timeout_s,
+            sleep=self._sleep,
+        )
 
     def wait(
         self,

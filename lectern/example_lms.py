@@ -29,6 +29,7 @@ from core import limits
 from core.errors import InvalidId
 from core.job import check_id
 from lectern.lms_behaviours import Behaviour, Visit, honest
+from lectern.sets import fetch_set
 from lectern.signature import InvalidSignature, verify_delivery, verify_receipt
 
 Confirm = Callable[[str, str], object]
@@ -54,13 +55,16 @@ class Delivery:
     headers: Mapping[str, str] = field(repr=False)
     at: float
     receipt: Mapping[str, Any] | None = None
+    manifest_url: str | None = field(default=None, repr=False)
 
 
 class ExampleLms:
     """Listens on `url` while its `with` statement is open.
 
-    A lecture is stored as `<folder>/<video_id>.mp4`. After each delivery that it answered 200
-    it calls `confirm` from a thread of its own; what that raises ends up in `confirm_errors`.
+    A lecture is stored as `<folder>/<video_id>.mp4`, a set of renditions that comes with it as
+    the folder `<folder>/<video_id>.set`. After each delivery that it answered 200 it fetches the
+    set and calls `confirm`, from a thread of its own; what those raise ends up in
+    `confirm_errors`, and what could not be fetched is not confirmed.
     `on_stored` hears of each delivery. Port 0 takes a free one.
     """
 
@@ -130,6 +134,10 @@ class ExampleLms:
     def path_of(self, video_id: str) -> Path:
         """Return where the lecture is, or would be, stored."""
         return self._folder / f"{video_id}.mp4"
+
+    def set_of(self, video_id: str) -> Path:
+        """Return the folder of the lecture's set of renditions, if there is one."""
+        return self._folder / f"{video_id}.set"
 
     def wait_for(self, *, requests: int = 0, deliveries: int = 0, timeout_s: float = 30.0) -> None:
         """Return once so many requests and deliveries have come; raises TimeoutError."""
@@ -201,6 +209,7 @@ class ExampleLms:
             headers=dict(request.headers),
             at=time.time(),
             receipt=self._receipt(),
+            manifest_url=request.form.get("manifest_url"),
         )
         verify_delivery(
             secret=self._secret,
@@ -240,6 +249,8 @@ class ExampleLms:
         if self._confirm is None:
             return
         try:
+            if delivery.manifest_url is not None:
+                fetch_set(delivery.manifest_url, self.set_of(delivery.video_id))
             self._confirm(delivery.video_id, delivery.sha256)
         except Exception as error:  # noqa: BLE001 - the outermost loop of its thread
             self.confirm_errors.append(error)

@@ -129,7 +129,7 @@ class _Views:
 
     def _take(self, declared: Declaration, span: Span) -> int:
         key = source_key(declared.run)
-        with self.admission.piece(declared.run):
+        with self.admission.piece(declared.run, g.inlet):
             try:
                 return self.inlet.append(key, start=span.start, read=request.stream.read)
             except MissingObject:  # ended meanwhile, perhaps by another PUT's last byte

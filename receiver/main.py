@@ -10,8 +10,9 @@ from core.ports import Checks
 from infra import health
 from infra.clock import new_id
 from infra.http import new_app
+from infra.settings import Settings
 from infra.wiring import Wiring
-from receiver import content, routes, uploads
+from receiver import content, routes, sets, uploads
 from receiver.admission import Admission
 from receiver.intake import Bounds
 from receiver.routes import ReceiveLimits
@@ -21,9 +22,14 @@ RESTS_ON: Final = ("store", "jobs", "bus")
 """What the receiver by itself needs to be ready: it starts no FFmpeg."""
 
 
+def sets_at_once(settings: Settings) -> int:
+    """Return how many files of sets may be on their way: half of the threads that uploads leave."""
+    return max((settings.receiver_threads - settings.max_uploads_at_once) // 2, 1)
+
+
 def create_app(parts: Wiring, *, checks: Checks | None = None) -> Flask:
     """Return the receiver as a WSGI application; `checks` stand in for all that is wired."""
-    app = new_app("receiver", keys=parts.keys, log=parts.log, open_rules={content.RULE})
+    app = new_app("receiver", keys=parts.keys, log=parts.log, open_rules={content.RULE, sets.RULE})
     limits = ReceiveLimits(
         files=Bounds(
             max_video_bytes=parts.settings.max_video_bytes,
@@ -35,7 +41,9 @@ def create_app(parts: Wiring, *, checks: Checks | None = None) -> Flask:
     )
     ledger, sessions = parts.ledger, parts.sessions
     admission = Admission(jobs=ledger.jobs, clock=ledger.clock, bounds=limits)
-    app.register_blueprint(routes.blueprint(ledger=ledger, new_id=new_id, admission=admission))
+    app.register_blueprint(
+        routes.blueprint(ledger=ledger, new_id=new_id, admission=admission, links=parts.links)
+    )
     app.register_blueprint(
         uploads.blueprint(
             ledger=ledger,
@@ -51,6 +59,15 @@ def create_app(parts: Wiring, *, checks: Checks | None = None) -> Flask:
         app.register_blueprint(
             content.blueprint(
                 ledger=ledger, sessions=sessions, inlet=parts.inlet, admission=admission
+            )
+        )
+    if parts.links is not None:
+        app.register_blueprint(
+            sets.blueprint(
+                ledger=ledger,
+                links=parts.links,
+                signer=parts.read_signer,
+                at_once=sets_at_once(parts.settings),
             )
         )
     app.register_blueprint(health.blueprint(parts.checks if checks is None else checks))

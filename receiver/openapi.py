@@ -43,6 +43,7 @@ def document() -> Node:
             "/uploads/{upload_id}/complete": {"post": _complete_upload()},
             "/uploads/{upload_id}/content": {"put": _put_content(), "delete": _cancel_upload()},
             "/status/{video_id}": {"get": _status()},
+            "/sets/{capability}/{path}": {"get": _set_file()},
             "/health": {"get": _health()},
             "/ready": {"get": _ready()},
             "/metrics": {"get": _metrics()},
@@ -262,6 +263,41 @@ def _status_answer() -> Node:
     return {
         "description": "The job as it is now.",
         "content": {"application/json": {"schema": either}},
+    }
+
+
+def _set_file() -> Node:
+    """Describe the manifest and the files of a set, which have one operation."""
+    ranges = {"name": "Range", "in": "header", "schema": {"type": "string"}}
+    content = {
+        "application/json": {"schema": reference("SetManifest")},
+        "application/octet-stream": {"schema": {}},
+    }
+    whole = {
+        "description": "The manifest for the path `manifest.json`, else a file in its own type.",
+        "content": content,
+    }
+    return {
+        "operationId": "setFile",
+        "summary": "Read the manifest or a file of a set of renditions",
+        "description": (
+            "The URL of the manifest comes with the delivery and with the status; it carries its "
+            "own authority. A player can begin with the path `master.m3u8` or `manifest.mpd` of "
+            "the same URL. Also for HEAD, and for pages of any origin."
+        ),
+        "security": [],
+        "parameters": [
+            _in_path("capability", {"type": "string"}),
+            _in_path("path", {"type": "string"}),
+            ranges,
+        ],
+        "responses": {
+            **responses("setFile", whole),
+            "206": {"description": "The range that was asked for."},
+            "302": {"description": "The object store sends the file by itself: follow."},
+            "304": {"description": "The file is what `If-None-Match` names."},
+            "416": {"description": "The range lies beyond the end, which `Content-Range` names."},
+        },
     }
 
 

@@ -8,7 +8,7 @@ from core import errors, problems
 from receiver.schemas import Node, reference
 
 _ALWAYS: Final = (errors.LecternError,)
-_BEHIND_KEY: Final = (errors.Unauthorized, *_ALWAYS)
+_BEHIND_KEY: Final = (errors.Unauthorized, errors.TooManyGuesses, *_ALWAYS)
 _ERRORS: Final = {
     "receive": (
         errors.MissingField,
@@ -86,6 +86,13 @@ _ERRORS: Final = {
         errors.TooLarge,
         errors.Unavailable,
         *_BEHIND_KEY,
+    ),
+    "setFile": (
+        errors.NotFound,
+        errors.Gone,
+        errors.Busy,
+        errors.Unavailable,
+        *_ALWAYS,
     ),
     "status": (errors.InvalidId, errors.Unavailable, *_BEHIND_KEY),
     "metrics": (errors.Unavailable, *_BEHIND_KEY),

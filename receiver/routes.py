@@ -13,6 +13,8 @@ from core.errors import NotFound, OverLimit, TooLarge
 from core.job import Job, State, check_id
 from core.ledger import Ledger
 from core.order import Contract
+from core.ports import Links
+from core.sets import MANIFEST, grant_of
 from receiver import metrics, openapi
 from receiver.admission import Admission, ReceiveLimits
 from receiver.intake import COMPRESS, HANDSHAKE, Dialect
@@ -21,12 +23,18 @@ from receiver.submit import Body, submit
 __all__ = ["ReceiveLimits", "blueprint"]
 
 
-def blueprint(*, ledger: Ledger, new_id: Callable[[], str], admission: Admission) -> Blueprint:
+def blueprint(
+    *,
+    ledger: Ledger,
+    new_id: Callable[[], str],
+    admission: Admission,
+    links: Links | None = None,
+) -> Blueprint:
     """Return the front door: both contracts, status, metrics and the API's description.
 
-    `new_id` returns a new UUID for each upload.
+    `new_id` returns a new UUID for each upload, `links` makes the URLs of sets of renditions.
     """
-    views_ = _Views(ledger=ledger, new_id=new_id, admission=admission)
+    views_ = _Views(ledger=ledger, new_id=new_id, admission=admission, links=links)
     routes = Blueprint("receiver", __name__)
     routes.add_url_rule("/video/receive", view_func=views_.receive, methods=["POST"])
     for rule in ("/compress/", "/compress"):
@@ -42,6 +50,7 @@ class _Views:
     ledger: Ledger
     new_id: Callable[[], str]
     admission: Admission
+    links: Links | None
 
     def receive(self) -> Response:
         job = self._submit(HANDSHAKE)
@@ -62,7 +71,7 @@ class _Views:
             traceparent=g.traceparent,
             heard=_name,
         )
-        with self.admission.upload():
+        with self.admission.upload(g.inlet):
             g.job = job = submit(
                 body,
                 ledger=self.ledger,
@@ -81,7 +90,11 @@ class _Views:
         g.job = job
         if job.order.contract is Contract.COMPRESS and "detail" not in request.args:
             return jsonify(compress.status(job))
-        return jsonify(views.status(job))
+        return jsonify(views.status(job, manifest_url=self._manifest_url(job)))
+
+    def _manifest_url(self, job: Job) -> str | None:
+        grant = grant_of(job, self.ledger.clock.now(), self.ledger.policy)
+        return self.links.url(grant, MANIFEST) if self.links and grant else None
 
     def metrics(self) -> Response:
         text, content_type = metrics.exposition(self.ledger)

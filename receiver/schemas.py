@@ -49,6 +49,8 @@ def all_schemas() -> Node:
         "Job": _job(),
         "Source": _object(_file(), optional=_media()),
         "Output": _output(),
+        "RenditionSet": _rendition_set(),
+        "SetManifest": _set_manifest(),
         "Delivery": _delivery(),
         "Failure": _object({"code": _TEXT, "reason": _TEXT}),
         "Change": _object(
@@ -76,7 +78,10 @@ def _job() -> Node:
             "warnings": {"type": "array", "items": _TEXT},
             "history": {"type": "array", "items": reference("Change")},
         },
-        optional={"pieces": _object({"made": _COUNT, "of": _COUNT})},
+        optional={
+            "pieces": _object({"made": _COUNT, "of": _COUNT}),
+            "set": reference("RenditionSet"),
+        },
     )
 
 
@@ -124,6 +129,63 @@ def _output() -> Node:
             "action": {"type": "string", "enum": ["encoded", "remuxed"]},
             "saved_percent": {"type": "number"},
             "work_s": _SECONDS,
+        }
+    )
+
+
+def _rendition_set() -> Node:
+    rendition = _object(
+        {
+            "name": _TEXT,
+            "width": _COUNT,
+            "height": _COUNT,
+            "codecs": _TEXT,
+            "bytes": _COUNT,
+            "average_bits_per_s": _COUNT,
+            "peak_bits_per_s": _COUNT,
+        }
+    )
+    return _object(
+        {
+            "manifest_url": {
+                **_nullable({"type": "string", "format": "uri"}),
+                "description": "Keep it secret: it opens the set to whoever has it.",
+            },
+            "files": _COUNT,
+            "bytes": _COUNT,
+            "renditions": {"type": "array", "items": rendition},
+        }
+    )
+
+
+def _set_manifest() -> Node:
+    url: Node = {"type": "string", "format": "uri"}
+    file = _object(
+        {
+            "path": _TEXT,
+            "url": url,
+            "bytes": _COUNT,
+            "sha256": reference("Sha256"),
+            "content_type": _TEXT,
+            "role": _TEXT,
+        }
+    )
+    subtitles = _object({"language": _nullable(_TEXT), "url": url})
+    entry_points = _object(
+        {"hls": url, "dash": url, "poster": url, "storyboard": url, "chapters": url},
+        optional={"subtitles": {"type": "array", "items": subtitles}},
+    )
+    return _object(
+        {
+            "format": {"const": 1},
+            "video_id": reference("Id"),
+            "expires_at": _TIME,
+            "duration_s": _SECONDS,
+            "bytes": _COUNT,
+            "entry_points": entry_points,
+            "renditions": {"type": "array", "items": {"type": "object"}},
+            "warnings": {"type": "array", "items": _TEXT},
+            "files": {"type": "array", "items": file},
         }
     )
 

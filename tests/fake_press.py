@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Final
 from core.assignment import ASSIGNMENT_FORMAT, Assignment
 from core.errors import Interrupted
 from core.media import Container
+from core.order import Order
 from core.pieces import PIECES_FORMAT, PiecePlan, StreamPiece
 from core.plan import Plan
-from core.order import Order
 from core.ports import Progress
 from core.presets import DEFAULT
 from tests.fakes import a_media_summary, sha256_of
@@ -34,6 +35,7 @@ class FakePress:
 
     def __init__(self, act: Act | None = None, *, pieces: int = 0) -> None:
         self.act = act
+        self.set_act: Act | None = None
         self.pieces = pieces
         self.too_large = 0
         self.folders: list[Path] = []
@@ -106,6 +108,24 @@ class FakePress:
             return assignment_of(self.pieces, assignment.attempt + 1)
         return compressed(folder, b"".join(path.read_bytes() for path in pieces))
 
+    def renditions(
+        self,
+        source: Path,
+        folder: Path,
+        *,
+        order: Order,
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Path:
+        """Write a set of three files, after having done `set_act` in the folder."""
+        assert source.read_bytes() == SOURCE
+        progress.report(50)
+        self._work(f"set {order.ladder}", folder, stop)
+        (folder / "set").mkdir()
+        if self.set_act:
+            self.set_act(folder)
+        return a_set(folder / "set")
+
     def _work(self, what: str, folder: Path, stop: Callable[[], bool]) -> None:
         self.did.append(what)
         self.folders.append(folder)
@@ -113,6 +133,57 @@ class FakePress:
             self.act(folder)
         if stop():
             raise Interrupted("told to stop")
+
+
+SET_FILES: Final = {
+    "master.m3u8": ("hls", "application/vnd.apple.mpegurl", b"#EXTM3U\n720p/playlist.m3u8\n"),
+    "720p/playlist.m3u8": ("playlist", "application/vnd.apple.mpegurl", b"#EXTM3U\n00000.m4s\n"),
+    "720p/00000.m4s": ("segment", "video/iso.segment", bytes(range(256)) * 400),
+}
+"""Files of the set that is always made: role, type and content by path."""
+
+
+def a_set(folder: Path) -> Path:
+    """Write the set into its folder, the manifest last, and return the folder."""
+    for name, (_, _, data) in SET_FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+    (folder / "manifest.json").write_text(json.dumps(a_manifest()))
+    return folder
+
+
+def a_manifest() -> dict[str, object]:
+    """Return what the set's own manifest says."""
+    return {
+        "version": 1,
+        "duration_s": 6.0,
+        "bytes": sum(len(data) for _, _, data in SET_FILES.values()),
+        "source": {},
+        "renditions": [
+            {
+                "name": "720p",
+                "kind": "video",
+                "codecs": "avc1.64001f",
+                "bytes": 102_400,
+                "average_bits_per_s": 136_533,
+                "peak_bits_per_s": 140_000,
+                "width": 1280,
+                "height": 720,
+            }
+        ],
+        "subtitles": [],
+        "warnings": ["from the set"],
+        "files": [
+            {
+                "name": name,
+                "role": role,
+                "type": kind,
+                "bytes": len(data),
+                "sha256": sha256_of(data),
+            }
+            for name, (role, kind, data) in SET_FILES.items()
+        ],
+    }
 
 
 def compressed(folder: Path, result: bytes) -> Compressed:

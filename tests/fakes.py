@@ -30,6 +30,7 @@ from core.ledger import Ledger
 from core.messages import Message, Topic
 from core.ports import Clock, Handout, ObjectInfo, ObjectReader, ObjectStore
 from core.submission import Upload
+from tests import planted
 
 START = 1_800_000_000.0
 _CAPACITY_BYTES = 4 * 1024**3
@@ -393,8 +394,11 @@ class RecordingLog:
         self._local = threading.local()
 
     def emit(self, event: str, /, **fields: object) -> None:
-        """Keep `event` with its fields."""
-        self.events.append((event, {**self._bound(), **fields}))
+        """Keep `event` with its fields; none of them may show what is planted."""
+        told = {**self._bound(), **fields}
+        shown = planted.found_in(str(told))
+        assert shown is None, f"{event} shows what must stay hidden: {shown}"
+        self.events.append((event, told))
 
     @contextmanager
     def bind(self, **fields: object) -> Iterator[None]:

@@ -126,6 +126,19 @@ class BoundedPress:
         with self._timed() as press:
             return press.join(assignment, pieces, fetch, folder, progress=progress, stop=stop)
 
+    def renditions(
+        self,
+        source: Path,
+        folder: Path,
+        *,
+        order: Order,
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Path:
+        """Bound it."""
+        with self._timed() as press:
+            return press.renditions(source, folder, order=order, progress=progress, stop=stop)
+
     @contextlib.contextmanager
     def _timed(self) -> Iterator[Press]:
         left_s = self.budget.encode_by - time.monotonic()

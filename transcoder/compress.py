@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from core.errors import (
     EncodeFailed,
     EncoderKilled,
     MediaError,
+    PassingFailure,
     UnreadableMedia,
 )
 from core.job import MediaSummary
@@ -36,7 +36,7 @@ from transcoder.command import command
 from transcoder.encoder import Encoder, EncoderProgress
 from transcoder.loudness import Meter as LoudnessMeter
 from transcoder.probe import Probe
-from transcoder.runner import Outgrown
+from transcoder.runner import Bounds, Collector, Outgrown, run
 from transcoder.sampling import Sampler
 
 _PROBED: Final = 2.0
@@ -45,8 +45,9 @@ _ENCODED: Final = 97.0
 _DONE: Final = 100.0
 """Percent of the work behind us after each part."""
 _VERSION: Final = re.compile(r"ffmpeg version (\S{1,60})")
-_ASK_S: Final = 30.0
+_ASK_S: Final = 5.0
 """Seconds for FFmpeg to tell its version."""
+_VERSION_BYTES: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,7 +312,7 @@ def _making(workshop: Workshop, found: Survey, made: Made) -> Making:
     argv = command(workshop.toolbox.ffmpeg, made.plan, "source", made.path.name)
     return Making(
         preset=found.preset.name,
-        ffmpeg=_version(workshop.toolbox.ffmpeg),
+        ffmpeg=_version(workshop.toolbox.ffmpeg, workshop.toolbox.python),
         arguments=tuple(argv[1:]),
         cpu_s=0.0,
         price_per_cpu_s=0.0,
@@ -342,12 +343,22 @@ def _levels(info: MediaInfo, plan: Plan) -> Levels | None:
 
 
 @cache
-def _version(ffmpeg: Path) -> str:
-    """Return the first words that the program says of itself."""
-    told = subprocess.run(
-        [ffmpeg, "-version"], env={}, text=True, capture_output=True, check=False, timeout=_ASK_S
+def _version(ffmpeg: Path, python: str) -> str:
+    """Return the first words that the program says of itself; a result stands without them."""
+    told = Collector(most=_VERSION_BYTES)
+    bounds = Bounds(
+        memory_bytes=limits.ENCODE_MEMORY_BYTES, file_bytes=0, deadline=time.monotonic() + _ASK_S
     )
-    match = _VERSION.match(told.stdout)
+    with contextlib.suppress(MediaError, PassingFailure):
+        run(
+            [str(ffmpeg), "-version"],
+            folder=ffmpeg.parent,
+            python=python,
+            bounds=bounds,
+            listener=told,
+            stop=lambda: False,
+        )
+    match = _VERSION.match(told.data.decode("ascii", "replace"))
     return match[1] if match else "unknown"
 
 

@@ -19,20 +19,25 @@ from core.job import Failure, Job
 from core.ledger import Ledger
 from core.messages import Message
 from core.order import Delivery
-from core.ports import Announcer, Courier, Depot, ObjectReader, ObjectStore
+from core.ports import Announcer, Courier, Depot, Links, ObjectReader, ObjectStore
 from core.remote import is_image, notice_of, remote_files
+from core.sets import MANIFEST, grant_of
 from transcoder.heartbeat import Heartbeat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliver:
-    """Handles `Topic.DELIVER`. Inside `interrupting()` a stop request raises Interrupted."""
+    """Handles `Topic.DELIVER`. Inside `interrupting()` a stop request raises Interrupted.
+
+    `links` makes the URLs of sets of renditions.
+    """
 
     ledger: Ledger
     courier: Courier
     interrupting: Callable[[], AbstractContextManager[None]]
     jitter: Callable[[], float]
     by_file: ByFile | None = None
+    links: Links | None = None
 
     def __call__(self, message: Message) -> None:
         """Make one attempt; raises what `dispatch` knows to dispose of."""
@@ -63,12 +68,14 @@ class Deliver:
 
     def _send(self, job: Job) -> Outcome | Placed:
         now = self.ledger.clock.now()
+        grant = grant_of(job, now, self.ledger.policy)
+        manifest_url = self.links.url(grant, MANIFEST) if self.links and grant else None
         if job.order.delivery is Delivery.SFTP:
             if self.by_file is None:
                 return Unanswered(reason="SFTP delivery is not set up here: set SFTP_HOST")
             with self.interrupting():
-                return self.by_file(job, now)
-        parcel = parcel_of(job, now)
+                return self.by_file(job, now, manifest_url)
+        parcel = parcel_of(job, now, manifest_url=manifest_url)
         key = job.output.key if job.output else ""
         with self.ledger.objects.open(key) as body, self.interrupting():
             return self.courier.send(parcel, body)
@@ -87,11 +94,12 @@ class ByFile:
     videos: str
     images: str
 
-    def __call__(self, job: Job, now: float) -> Outcome | Placed:
+    def __call__(self, job: Job, now: float, manifest_url: str | None = None) -> Outcome | Placed:
         """Do what comes next; raises MissingObject and Unavailable where the result is at fault."""
         if job.delivery is not None and job.delivery.path is not None:
             folder, _, _ = job.delivery.path.rpartition("/")
-            return self.announcer.announce(notice_of(job, folder, now))
+            notice = replace(notice_of(job, folder, now), manifest_url=manifest_url)
+            return self.announcer.announce(notice)
         return self._place(job)
 
     def _place(self, job: Job) -> Outcome | Placed:

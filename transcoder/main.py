@@ -124,4 +124,5 @@ def _deliver(parts: Wiring, stop: StopSignal, *, longest_s: float = math.inf) ->
         by_file=_by_file(parts, settings),
         interrupting=stop.interrupting,
         jitter=clock.jitter,
+        links=parts.links,
     )

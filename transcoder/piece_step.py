@@ -18,6 +18,7 @@ from core.errors import (
     MediaError,
     MissingObject,
     PassingFailure,
+    ScratchFull,
     Unavailable,
 )
 from core.events import OfPiece, PieceMade, PieceReleased, PiecesRefused
@@ -51,7 +52,14 @@ class PieceStep:
         board, number = job.board, message.piece
         if board is None or number is None:
             return
-        claim = board.piece(number).claims
+        claim = board.piece(number).claim
+        try:
+            self._held(job, board, number, claim)
+        except ScratchFull as error:
+            event = after_piece_failure(board, number, claim, error, self.ledger.policy)
+            self.ledger.apply(job.job_id, event)
+
+    def _held(self, job: Job, board: Board, number: int, claim: int) -> None:
         name = piece_scratch_name(job.run, number, claim)
         with (
             private_folder(self.scratch, name) as folder,

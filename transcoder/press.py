@@ -72,3 +72,15 @@ class Press(Protocol):
         Where it is larger than its source, the next way is begun; `fetch` brings the source.
         """
         ...
+
+    def renditions(
+        self,
+        source: Path,
+        folder: Path,
+        *,
+        order: Order,
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Path:
+        """Make the set that `order` names; return its folder, whose manifest names every file."""
+        ...

@@ -11,9 +11,10 @@ from typing import Final
 
 from core.assignment import ASSIGNMENT_FORMAT, Assignment
 from core.errors import BadOutput
+from core.ladder import HLS, LADDERS
+from core.order import Order
 from core.pieces import PiecePlan, cut, worth_cutting
 from core.plan import plans
-from core.order import Order
 from core.ports import Progress
 from core.presets import Preset
 from core.qualities import in_quality
@@ -29,6 +30,7 @@ from transcoder.compress import (
     survey,
     workshop_in,
 )
+from transcoder.ladder.make import make_set
 from transcoder.pieces.assemble import assemble
 from transcoder.pieces.encode import MadePiece, encode_piece
 from transcoder.pieces.ranged import FileRanges, Ranges
@@ -132,6 +134,27 @@ class MediaPress:
         except BadOutput:
             made = first_that_fits(workshop, fetch().name, found, attempt=assignment.attempt)
             return finished(workshop, found, made, began=began)
+
+    def renditions(
+        self,
+        source: Path,
+        folder: Path,
+        *,
+        order: Order,
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Path:
+        """Make a set of renditions; see `Press`."""
+        made = make_set(
+            source,
+            folder,
+            ladder=LADDERS[order.ladder or HLS.name],
+            toolbox=self.toolbox,
+            budget_s=self.budget_s,
+            progress=progress,
+            stop=stop,
+        )
+        return made.path
 
     def _joined(
         self,

@@ -20,6 +20,7 @@ from core.errors import (
 )
 from core.media import Container, MediaInfo, Picture, Sound, Stream
 from transcoder.allowed import DEMUXERS, decoders
+from transcoder.answers import parsed, typed
 from transcoder.runner import Bounds, Collector, Exit, run
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
@@ -28,6 +29,8 @@ _CHILD: Final = (
     "from transcoder.probe_child import main; sys.exit(main(sys.argv[2]))"
 )
 """Isolated from its surroundings, the child must be told where its own parts are."""
+_NO_FACTS: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What comes of reading an answer that is none."""
 _ANSWER_BYTES_MAX: Final = 256 * limits.KIB
 """Bytes of the child's answer: 64 streams of about 1 KiB each, with room."""
 
@@ -61,7 +64,11 @@ class Probe:
             stop=self.stop,
         )
         facts = _facts(answer, ended)
-        return read(facts, container, (self.folder / name).stat().st_size)
+        size = (self.folder / name).stat().st_size
+        try:
+            return read(facts, container, size)
+        except _NO_FACTS as error:
+            raise EncodeFailed("the probe's answer over this file makes no sense") from error
 
 
 def read(facts: Mapping[str, Any], container: Container, size: int) -> MediaInfo:
@@ -93,10 +100,11 @@ def _facts(answer: Collector, ended: Exit) -> Mapping[str, Any]:
     """A probe that dies has no words of its own: the file must have been too much for it."""
     if ended.status == 0:
         try:
-            facts: Mapping[str, Any] = json.loads(answer.data)
+            return parsed(answer.data)
         except ValueError as error:
-            raise MediaTooComplex("the probe's answer is over its bound") from error
-        return facts
+            if answer.seen > answer.most:
+                raise MediaTooComplex("the probe's answer is over its bound") from error
+            raise EncodeFailed("the probe's answer over this file makes no sense") from error
     if "MemoryError" in ended.tail:
         raise MediaTooComplex("the file needs more memory than a probe may use")
     last = ended.tail.strip().splitlines()[-1:] or ["no reason given"]
@@ -116,14 +124,17 @@ def _raise(error: str, facts: Mapping[str, Any]) -> None:
 def _stream(facts: Mapping[str, Any]) -> Stream:
     picture, sound = facts["picture"], facts["sound"]
     rest = {name: value for name, value in facts.items() if name not in {"picture", "sound"}}
-    return Stream(
-        picture=_picture(picture) if picture else None,
-        sound=Sound(**sound) if sound else None,
-        **rest,
-    )
+    made = {
+        "picture": _picture(picture) if picture else None,
+        "sound": typed(Sound, sound) if sound else None,
+    }
+    return typed(Stream, rest | made)
 
 
 def _picture(facts: Mapping[str, Any]) -> Picture:
     fractions = {name: Fraction(*facts[name]) for name in ("sar", "time_base")}
     sizes = tuple((width, height) for width, height in facts["sizes"])
-    return Picture(**{**facts, **fractions, "sizes": sizes})
+    picture = typed(Picture, {**facts, **fractions, "sizes": sizes})
+    if min(picture.width, picture.height, picture.fps, picture.peak_fps) <= 0:
+        raise ValueError("a picture without an extent")
+    return picture

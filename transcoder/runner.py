@@ -33,7 +33,9 @@ _DRAIN_READS_MAX: Final = 64
 _FILES_MAX: Final = 256
 _CRASHES: Final = frozenset(
     {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP}
+    | {signal.SIGXFSZ}
 )
+"""What a program brings upon itself; also a file's size, where it should write none."""
 
 
 class Outgrown(Exception):
@@ -157,7 +159,7 @@ def run(
         for _ in range(_DRAIN_READS_MAX):
             if not _read(selector, 0):
                 break
-    _raise_for_signal(child.returncode)
+    _raise_for_signal(child.returncode, bounds)
     words = tail.kept.decode("utf-8", "replace")
     if child.returncode == CANNOT_START:
         raise EncoderKilled(f"the program could not be started: {words.strip()[-100:]}")
@@ -266,11 +268,11 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def _raise_for_signal(status: int) -> None:
+def _raise_for_signal(status: int, bounds: Bounds) -> None:
     if status >= 0:
         return
     number = -status
-    if number == signal.SIGXFSZ:
+    if number == signal.SIGXFSZ and bounds.file_bytes:
         raise Outgrown
     if number == signal.SIGXCPU:
         raise MediaTooComplex("the recording needs more computing time than a step may use")

@@ -35,6 +35,7 @@ from core.smart import (
     voice_of,
     windows,
 )
+from transcoder.answers import opened, text
 from transcoder.quality import (
     SAMPLE,
     SCORES,
@@ -62,6 +63,11 @@ _WRITTEN_BYTES_MAX: Final = 4 * limits.MIB
 """Bytes of scores and sizes: about 500 for each frame that is scored."""
 _LEVELS_BYTES_MAX: Final = 4 * limits.MIB
 """Bytes that one window of sound prints; 2 MB are 300 s of them."""
+_FAILURES: Final = (
+    *(MediaError, PassingFailure, Outgrown, OSError),
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError),
+)
+"""What comes of a program that fails, and of reading what it wrote where that is nonsense."""
 _FRAMES_MIN: Final = 12
 """Frames below which a sample says nothing."""
 
@@ -114,7 +120,7 @@ class _Bench:
             return choice
         try:
             voice = self._listen(source, info, audio.index)
-        except (MediaError, PassingFailure, Outgrown) as error:
+        except _FAILURES as error:
             return _doubtful(choice, "sound", error)
         return replace(choice, voice=voice, preset=sounding(choice.preset, voice))
 
@@ -138,7 +144,7 @@ class _Bench:
         try:
             self._take(source, info, choice.preset, parts)
             return self._search(info, choice, target)
-        except (MediaError, PassingFailure, Outgrown, OSError, ValueError, LookupError) as error:
+        except _FAILURES as error:
             return _doubtful(choice, "picture", error)
 
     def _take(
@@ -147,13 +153,14 @@ class _Bench:
         """Write the windows' frames into one file; raises EncodeFailed where there are none."""
         video = encoding_of(info, preset)
         sample, part = self.tools.folder / SAMPLE, self.tools.folder / _PART
-        with sample.open("wb") as file:
+        sample.unlink(missing_ok=True)
+        with sample.open("xb") as file:
             for number, window in enumerate(parts):
                 self.report(_HEARD + (_TAKEN - _HEARD) * number / len(parts))
                 argv = taking(self.tools.ffmpeg, info.container, source, video, window, _PART)
                 with contextlib.suppress(EncodeFailed):  # where frames are rare it may have none
                     self._run(argv, _PART_BYTES_MAX)
-                    with part.open("rb") as piece:
+                    with opened(part) as piece:
                         shutil.copyfileobj(piece, file)
                 part.unlink(missing_ok=True)
                 if file.tell() > _SAMPLE_BYTES_MAX:
@@ -192,8 +199,10 @@ class _Bench:
 
     def _probe(self, video: VideoEncode) -> Probe:
         self._run(measuring(self.tools.ffmpeg, video), _WRITTEN_BYTES_MAX)
-        scores, sizes = self.tools.folder / SCORES, self.tools.folder / SIZES
-        return probe_of(video, scores.read_text("ascii"), sizes.read_text("ascii"))
+        scores, sizes = (
+            text(self.tools.folder / name, bytes_max=_WRITTEN_BYTES_MAX) for name in (SCORES, SIZES)
+        )
+        return probe_of(video, scores, sizes)
 
     def _run(self, argv: list[str], file_bytes: int, listener: Collector | None = None) -> None:
         ended = run(

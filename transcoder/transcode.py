@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from core.assignment import Assignment
 from core.board import Board
@@ -33,8 +34,13 @@ from transcoder.heartbeat import Heartbeat
 from transcoder.piece_step import PieceStep, children_s, read_assignment
 from transcoder.press import Press
 from transcoder.scratch import private_folder
+from transcoder.sets import MadeFolder, SetWork, withdraw
 
-_ASSIGNMENT = "assignment"
+_ASSIGNMENT: Final = "assignment"
+_SET_FROM: Final = 60
+"""Percent of the work behind a job whose result is made and whose set is not: HLS in three sizes
+takes about as much CPU time as the result."""
+_DONE: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,15 +89,7 @@ class Transcode:
 
     def _work(self, job: Job, folder: Path, beat: Heartbeat) -> Encoded | PiecesCut:
         before_s = children_s()
-        made = self._made(job, folder, beat)
-        if beat.lost:
-            raise Interrupted("the lease was lost")
-        cpu_s = children_s() - before_s
-        if isinstance(made, Assignment):
-            return self._cut(job, made, folder, cpu_s)
-        return self._encoded(job, made, cpu_s)
 
-    def _made(self, job: Job, folder: Path, beat: Heartbeat) -> Compressed | Assignment:
         def stop() -> bool:
             return self.stop() or beat.lost
 
@@ -101,14 +99,42 @@ class Transcode:
                 self.ledger.objects.fetch(job.source.key, source)
             return source
 
+        share = _SET_FROM if job.order.ladder else _DONE
+        made = self._made(job, folder, fetch, progress=_Part(0, share, beat), stop=stop)
+        if isinstance(made, Assignment):
+            if beat.lost:
+                raise Interrupted("the lease was lost")
+            return self._cut(job, made, folder, children_s() - before_s)
+        renditions = None
+        if job.order.ladder:
+            progress = _Part(share, _DONE, beat)
+            renditions = self._sets.make(job, fetch, folder, progress=progress, stop=stop)
+        if beat.lost:
+            raise Interrupted("the lease was lost")
+        return self._encoded(job, made, renditions, children_s() - before_s)
+
+    @property
+    def _sets(self) -> SetWork:
+        return SetWork(ledger=self.ledger, press=self.press)
+
+    def _made(
+        self,
+        job: Job,
+        folder: Path,
+        fetch: Callable[[], Path],
+        *,
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Compressed | Assignment:
+        order = job.order
         if job.board is None:
-            return self.press.begin(fetch(), folder, order=job.order, progress=beat, stop=stop)
+            return self.press.begin(fetch(), folder, order=order, progress=progress, stop=stop)
         if job.board.whole_because is not None:
-            return self.press.whole(fetch(), folder, order=job.order, progress=beat, stop=stop)
+            return self.press.whole(fetch(), folder, order=order, progress=progress, stop=stop)
         assignment = read_assignment(self.ledger.objects, job.board.plan_key)
         pieces = self._fetch_pieces(job.board, folder)
-        progress = _From(percent=job.board.progress, progress=beat)
-        return self.press.join(assignment, pieces, fetch, folder, progress=progress, stop=stop)
+        rest = _Part(job.board.progress, _DONE, progress)
+        return self.press.join(assignment, pieces, fetch, folder, progress=rest, stop=stop)
 
     def _fetch_pieces(self, board: Board, folder: Path) -> list[Path]:
         paths = [folder / f"made-{number}" for number in range(board.pieces)]
@@ -129,9 +155,12 @@ class Transcode:
             warnings=assignment.warnings,
         )
 
-    def _encoded(self, job: Job, made: Compressed, cpu_s: float) -> Encoded:
+    def _encoded(
+        self, job: Job, made: Compressed, renditions: MadeFolder | None, cpu_s: float
+    ) -> Encoded:
         key = output_key(job.run, job.fence)
         self.ledger.objects.upload(key, made.path)
+        ladder, told = self._sets.commit(job, renditions) if renditions else (None, ())
         spent_s = (job.board.cpu_s if job.board else 0.0) + cpu_s
         making = made.making and replace(
             made.making, cpu_s=spent_s, price_per_cpu_s=self.price_per_cpu_s
@@ -144,8 +173,10 @@ class Transcode:
             action=made.action,
             work_s=made.work_s + (job.board.work_s if job.board else 0.0),
             making=making,
+            ladder=ladder,
         )
-        warnings = tuple(dict.fromkeys((*(job.warnings if job.board else ()), *made.warnings)))
+        before = job.warnings if job.board else ()
+        warnings = tuple(dict.fromkeys((*before, *made.warnings, *told)))
         return Encoded(
             fence=job.fence, source_media=made.source_media, output=output, warnings=warnings
         )
@@ -165,6 +196,7 @@ class Transcode:
         now = self.ledger.jobs.get(job.job_id)
         if now is None or now.output is None or now.output.key != key:
             self.ledger.objects.delete(key)
+            withdraw(self.ledger.objects, job, job.fence)
 
     def _discard_pieces(self, board: Board) -> None:
         """Delete what the output no longer needs; what is left goes with the run's objects."""
@@ -173,12 +205,13 @@ class Transcode:
                 self.ledger.objects.delete(piece_key(board.plan_key, number))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _From:
-    """Progress of a step that begins at `percent` of the whole."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Progress of what leads from `first` to `last` percent of the whole."""
 
-    percent: int
+    first: int
+    last: int
     progress: Progress
 
     def report(self, percent: float) -> None:
-        self.progress.report(self.percent + percent * (100 - self.percent) / 100)
+        self.progress.report(self.first + percent * (self.last - self.first) / 100)

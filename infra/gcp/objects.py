@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import requests
 from google.api_core.exceptions import NotFound, PreconditionFailed
@@ -41,21 +41,6 @@ _OWNER: Final = "lectern-upload"
 _TYPE: Final = "application/octet-stream"
 _CLIENT_ERRORS: Final = (requests.RequestException, DataCorruption, InvalidResponse)
 """What google-cloud-storage lets through beside Google's own errors."""
-
-
-class Signer(Protocol):
-    """An object store that can let others read an object for a while."""
-
-    def signed_url(
-        self,
-        key: str,
-        *,
-        expires_s: float,
-        service_account_email: str | None = None,
-        access_token: str | None = None,
-    ) -> str:
-        """Return a URL that reads the object without further keys for `expires_s` seconds."""
-        ...
 
 
 class CloudObjectStore:
@@ -145,11 +130,13 @@ class CloudObjectStore:
         key: str,
         *,
         expires_s: float,
+        media_type: str | None = None,
         service_account_email: str | None = None,
         access_token: str | None = None,
     ) -> str:
         """Return a V4 signed URL that reads the object for `expires_s` (at most 7 days).
 
+        It is sent as `media_type`, or as what it was stored as.
         With `service_account_email` and `access_token` IAM SignBlob signs, as Cloud Run needs,
         where no private key is at hand; the account must be a token creator of itself.
         """
@@ -158,6 +145,7 @@ class CloudObjectStore:
                 version="v4",
                 method="GET",
                 expiration=timedelta(seconds=expires_s),
+                response_type=media_type,
                 service_account_email=service_account_email,
                 access_token=access_token,
             )

@@ -23,6 +23,7 @@ from typing import Final, Self
 import pytest
 
 from receiver.front import Ended, find_haproxy
+from tests import planted
 from tests.compose.reader import Service, services
 from tests.gcp import emulators
 from tests.service.harness import ROOT, kill_session, session_members, until
@@ -110,6 +111,15 @@ class Stack:
         for one in self.running.values():
             kill_session(one.process.pid)
             one.process.wait(10)
+        keys = {
+            service.environment.get(name, "")
+            for service in self.services.values()
+            for name in ("INTERNAL_SERVICE_KEY", "WEBHOOK_SECRET")
+        }
+        for log in self.folder.glob("*.log"):
+            planted.assert_hidden(log)
+            text = log.read_text(encoding="utf-8", errors="replace")
+            assert not any(key and key in text for key in keys), f"{log.name} shows a key"
 
     def place(self, name: str) -> str:
         """Return `host:port` of a service."""

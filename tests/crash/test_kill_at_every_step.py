@@ -17,8 +17,13 @@ from lectern.example_lms import ExampleLms
 from tests.crash.points import KILL_ALONE, KILL_AT, TRACE
 from tests.service.harness import ROOT, Service, lms_for, service_on, until
 
-SHARE = int(os.environ.get("LECTERN_CRASH_POINTS", "11"))
-"""How many points are tried, spread evenly over all that were found."""
+SHARE = int(
+    os.environ.get("LECTERN_CRASH_POINTS", "16" if "LECTERN_TORTURE" in os.environ else "3")
+)
+"""How many points are tried, spread evenly over all that were found.
+
+These are whole starts of the product with real encodes; `test_kill_in_every_call` tries many more
+on trees that are forked."""
 ALONE = max(SHARE // 2, 1)
 """How many are tried once more with the kill of that process alone."""
 SITE = str(Path(__file__).with_name("site"))

@@ -91,7 +91,8 @@ def _crashed() -> list[Fault]:
         _fault(
             "uses up its computing time",
             MediaTooComplex,
-            "resource.setrlimit(resource.RLIMIT_CPU, (1, 5))\nwhile True: pass",
+            "resource.setrlimit(resource.RLIMIT_CPU, (1, 5))\nn = 0\n"
+            "while True: n += 1; tell(n, n, 'continue')",
         ),
         *(
             _fault(

@@ -75,6 +75,7 @@ class Scene:
     real: Path
     given: Path
     clip: Path
+    longer: Path
     found: Survey
     heard: Heard = field(default_factory=Heard)
 
@@ -146,7 +147,9 @@ def make_scene(folder: Path, real: Path) -> Scene:
     for name, words in _SHAPES.items():
         frames[name] = _shape(real, given, name, words)
     (given / "frames.json").write_text(json.dumps(frames))
-    return Scene(real=real, given=given, clip=clip, found=found)
+    longer = folder / "longer.mp4"
+    make_clip(longer, seconds=9, size="64x48", rate=5)
+    return Scene(real=real, given=given, clip=clip, longer=longer, found=found)
 
 
 def _shape(real: Path, given: Path, name: str, words: tuple[str, ...]) -> int:

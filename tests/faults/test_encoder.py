@@ -10,13 +10,14 @@ import pytest
 from core.errors import LecternError
 from tests.faults.encoder_faults import FAULTS, Fault
 from tests.faults.scene import Scene, nothing_left
+from tests.faults.shares import share
 
 _GROWTH_KIB_MAX = 64 * 1024
 """What this process may grow by while a program talks to it without end."""
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", share(FAULTS, 42), ids=lambda fault: fault.name)
 def test_an_encoder_that(fault: Fault, scene: Scene, tmp_path: Path) -> None:
     """Each failure has its own name, or does no harm; nothing is left of it."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

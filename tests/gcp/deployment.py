@@ -22,6 +22,7 @@ from infra.clock import SystemClock
 from infra.gcp.bus import DEAD_LETTERS, Names
 from infra.settings import load
 from infra.wiring import Wiring
+from tests import planted
 from tests.gcp import emulators
 from tests.gcp.clocked import CALL_S, provide
 from tests.gcp.fixtures import PubSubClients
@@ -130,6 +131,7 @@ def deployed(
                 names=names, bucket=bucket, environment=told, pubsub=pubsub, folder=folder
             )
         finally:
+            planted.assert_hidden(*folder.glob("*.log"))
             for topic in Topic:  # or the emulator goes on pushing to a service that is gone
                 subscription = names.subscription(topic)
                 pubsub.subscriber.delete_subscription(subscription=subscription, timeout=CALL_S)

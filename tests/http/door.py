@@ -16,29 +16,34 @@ from werkzeug.test import TestResponse
 import confirmer.routes
 import receiver.routes
 from core.keys import KeyRing
-from core.ports import Checks
+from core.ports import Checks, ReadSigner
 from infra import health
 from infra.http import new_app
-from receiver import content, openapi, uploads
+from infra.links import SignedLinks
+from receiver import content, openapi, sets, uploads
 from receiver.admission import Admission
 from receiver.intake import Bounds
 from receiver.routes import ReceiveLimits
 from receiver.uploads import UploadSettings
+from tests import planted
 from tests.fake_sessions import MemorySessions
 from tests.fakes import World, a_world
 from tests.http import forms
 
-KEY = "a-key-of-the-lms-backend"
+KEY = planted.SERVICE_KEY
 KEYS = {"X-Internal-Service-Key": KEY}
 MAX_BYTES = 1_000_000
 MAX_IMAGE_BYTES = 100_000
 FILES = Bounds(max_video_bytes=MAX_BYTES, max_image_bytes=MAX_IMAGE_BYTES)
 ROOMY = ReceiveLimits(files=FILES, max_unfinished_jobs=1000, max_uploads_at_once=8)
 UPLOAD_TTL_S = 86_400.0
+SETS_AT_ONCE = 2
+LINKS = SignedLinks(["the newest secret", "an older secret"], lambda: "https://lectern.example")
 _PATHS = (
     (r"/status/[^/]+", "/status/{video_id}"),
     (r"/uploads/[^/]+", "/uploads/{upload_id}"),
     (r"/uploads/[^/]+/(complete|content)", r"/uploads/{upload_id}/\1"),
+    (r"/sets/.*", "/sets/{capability}/{path}"),
 )
 
 
@@ -107,17 +112,23 @@ def a_door(
     limits: ReceiveLimits | None = None,
     checks: Checks | None = None,
     public_url: str | None = None,
+    signer: ReadSigner | None = None,
 ) -> Door:
     """Return receiver and confirmer in one app over fakes."""
     world = world or a_world()
     runs = itertools.count(1)
-    app = new_app("receiver", keys=KeyRing([KEY]), log=world.log, open_rules={content.RULE})
+    app = new_app(
+        "receiver", keys=KeyRing([KEY]), log=world.log, open_rules={content.RULE, sets.RULE}
+    )
     ids: Callable[[], str] = lambda: f"run-{next(runs)}"  # noqa: E731 - two callers
     ledger, bounds = world.ledger, limits or ROOMY
     admission = Admission(jobs=ledger.jobs, clock=world.clock, bounds=bounds)
     sessions = MemorySessions(world.objects)
     app.register_blueprint(
-        receiver.routes.blueprint(ledger=ledger, new_id=ids, admission=admission)
+        receiver.routes.blueprint(ledger=ledger, new_id=ids, admission=admission, links=LINKS)
+    )
+    app.register_blueprint(
+        sets.blueprint(ledger=ledger, links=LINKS, signer=signer, at_once=SETS_AT_ONCE)
     )
     app.register_blueprint(
         uploads.blueprint(

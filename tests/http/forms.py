@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests import planted
+
 BOUNDARY = "lectern-boundary"
 CONTENT_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 MP4_HEAD = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2"
@@ -20,7 +22,7 @@ def text(name: str, value: str) -> bytes:
     return part(f'form-data; name="{name}"', value.encode())
 
 
-def file(data: bytes, *, name: str = "file", filename: str = "Vorlesung 3.mp4") -> bytes:
+def file(data: bytes, *, name: str = "file", filename: str = planted.FILE_NAME) -> bytes:
     """Return a part with a file."""
     return part(f'form-data; name="{name}"; filename="{filename}"', data)
 

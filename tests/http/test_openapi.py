@@ -17,7 +17,7 @@ from tests.http.door import Door, a_door
 from tests.http.forms import Lecture
 
 _AUTOMATIC = {"HEAD", "OPTIONS"}
-_OPEN = {"/health", "/ready", "/uploads/{upload_id}/content"}
+_OPEN = {"/health", "/ready", "/uploads/{upload_id}/content", "/sets/{capability}/{path}"}
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_the_description_is_valid(document: Any) -> None:
 
 def test_it_names_exactly_the_paths_and_methods_of_the_app(door: Door, document: Any) -> None:
     routed = {
-        (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method)
+        (re.sub(r"<(?:path:)?(\w+)>", r"{\1}", rule.rule), method)
         for rule in door.app.url_map.iter_rules()
         for method in (rule.methods or set()) - _AUTOMATIC
     }

@@ -18,10 +18,11 @@ import requests
 from infra import wiring
 from infra.settings import load
 from lectern.example_lms import ExampleLms
+from tests import planted
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
-KEY = "test-service-key-0123456789"
+KEY = planted.SERVICE_KEY
 QUICK = {
     "HOST": "127.0.0.1",
     "PORT": "0",
@@ -114,11 +115,14 @@ class Service:
         return session_members(self.process.pid)
 
     def role(self, name: str) -> int:
-        """Return the pid of the first process that runs `name`, such as `transcode`."""
+        """Return the pid of a process that runs `name`, such as `transcode`, and leads its group.
+
+        What it has forked has the same command line, and after a turn of the pids a smaller pid.
+        """
 
         def find() -> int | None:
             hits = [pid for pid, line in self.members().items() if f" run {name}" in line]
-            return min(hits) if hits else None
+            return next((pid for pid in sorted(hits) if _leads(pid)), None)
 
         return until(find, f"a process that runs {name}")
 
@@ -139,7 +143,8 @@ class Service:
         """POST a recording."""
         with clip.open("rb") as file:
             form = {"video_id": video_id, "organization_id": "uni-1"}
-            return self.call("POST", "/video/receive", data=form, files={"file": file})
+            files = {"file": (planted.FILE_NAME, file)}
+            return self.call("POST", "/video/receive", data=form, files=files)
 
     def status(self, video_id: str) -> dict[str, Any]:
         """Return a job's status; empty while there is none."""
@@ -182,6 +187,14 @@ def service_on(folder: Path, lms: ExampleLms, **environment: str) -> Iterator[Se
         yield service
     finally:
         service.kill()
+        planted.assert_hidden(service.log, *folder.glob("*.db*"))
+
+
+def _leads(pid: int) -> bool:
+    try:
+        return os.getpgid(pid) == pid
+    except ProcessLookupError:
+        return False
 
 
 def session_members(session: int) -> dict[int, str]:

@@ -6,7 +6,7 @@ Each act is a process of its own. In the calm it is done at once and nobody come
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from confirmer.confirm import Confirmation, confirm
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 GRACE_S = 120.0
 UPLOAD_TTL_S = 300.0
 MESSAGE_LEASE_S = 6.0
+SWEEP = ("jobs", "uploads", "folders", "orphans")
+"""The parts of a sweep."""
 
 
 class Actors:
@@ -184,22 +186,21 @@ class Actors:
 
         self._run(process, act)
 
-    def sweep(self, *, orphans: bool) -> None:
-        """Sweep once."""
+    def sweep(self, parts: Sequence[str]) -> None:
+        """Sweep once, or do the `parts` of it, which are some of SWEEP."""
         world = self._world
 
         def act() -> None:
-            wake_jobs(world.ledger)
-            tend_uploads(world.ledger, world.sessions, ttl_s=UPLOAD_TTL_S)
-            remove_abandoned(world.ledger, world.disk.scratch)  # type: ignore[arg-type] - a stand-in
-            if orphans:
+            if "jobs" in parts:
+                wake_jobs(world.ledger)
+            if "uploads" in parts:
+                tend_uploads(world.ledger, world.sessions, ttl_s=UPLOAD_TTL_S)
+            if "folders" in parts:
+                remove_abandoned(world.ledger, world.disk.scratch)  # type: ignore[arg-type] - a stand-in
+            if "orphans" in parts:
                 remove_orphans(world.ledger, grace_s=GRACE_S)
 
         self._start("sweep", "sweep", act)
-
-    def wake(self) -> None:
-        """Do the part of a sweep that wakes jobs."""
-        self._start("sweep", "sweep", lambda: wake_jobs(self._world.ledger))
 
     def take_dead_letter(self) -> None:
         """Handle a dead letter; it comes again if nobody could be asked."""

@@ -65,6 +65,8 @@ class Promises:
             self._began(before, after)
             return
         process = self._process()
+        if after.board is not before.board and after.board is not None:
+            self._boarded(after, after.board)
         if after.fence != before.fence:
             self._claimed(before, after, process)
         elif process is not None and process.role == "worker":
@@ -76,8 +78,6 @@ class Promises:
             self._moved(before, after, process)
         if after.output is not before.output and before.state is not State.PROCESSING:
             self.broken(f"{after.job_id}: the output changed in {before.state}")
-        if after.board is not before.board and after.board is not None:
-            self._boarded(after, after.board)
         if after.organization_id != before.organization_id or after.source.key != before.source.key:
             self.broken(f"{after.job_id}: another organization or source under the same run")
         if after.history[-1].state is not after.state:
@@ -145,11 +145,11 @@ class Promises:
         now = self.world.hub.now
         for piece in new.begun:
             known = claims.get(piece.number)
-            if piece.lease_until is None or piece.claims != (known.claims if known else 0) + 1:
+            if piece.claims != (known.claims if known else 0) + 1:
                 continue
             if known and (known.lease_until or 0.0) > now:
                 self.broken(f"{after.job_id}: piece {piece.number} has a second worker")
-            process.piece = (after.run, new.cut, piece.number, piece.claims)
+            process.piece = (after.run, new.cut, piece.number, piece.claim)
             return True
         return False
 
@@ -163,7 +163,7 @@ class Promises:
         if number in after.board.done and number not in board.done:
             return  # whoever has committed the object may say so
         mine = any(
-            (each.number, each.claims) == (number, claim) and each.lease_until is not None
+            (each.number, each.claim) == (number, claim) and each.lease_until is not None
             for each in board.begun
         )
         if not mine:
@@ -290,7 +290,7 @@ class Promises:
         if key in {declaration_key(run), outcome_key(run)}:
             if job is not None and job.state in UNFINISHED and run not in self.outcomes:
                 return self.broken(f"{key} is deleted before its outcome is known")
-            if job is None and run not in self.outcomes:
+            if job is None and run not in self.outcomes and run not in self.runs:
                 self.broken(f"{key} is deleted before its outcome is known")
             return None
         if job is None:

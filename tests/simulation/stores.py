@@ -271,7 +271,23 @@ class SimJobs:
             trouble.say(_told(before, after))
         self._promises.recorded(before, after)
         self.held[job_id] = after
-        trouble.leave("jobs", "update")
+        try:
+            trouble.leave("jobs", "update")
+        except Unavailable:
+            if self._roll() < 0.5:
+                raise
+            return self._asked_again(job_id, change)
+        return after
+
+    def _asked_again(self, job_id: str, change: Callable[[Job | None], Job]) -> Job:
+        """Do as an adapter that tries an update again whose answer was lost, though it stands."""
+        self._trouble.coverage["update", "tried again"] += 1
+        self._trouble.say("    the update is tried again")
+        before = self.held.get(job_id)
+        after = change(before)
+        if after is not before:
+            self._promises.recorded(before, after)
+            self.held[job_id] = after
         return after
 
     def due(self, now: float, *, limit: int) -> list[Job]:

@@ -11,7 +11,7 @@ from tests.simulation.schedule import Hub, Killed, Process, Task
 from tests.simulation.weather import Weather
 
 Coverage = Counter[Hashable]
-_FREEZES_S = (2.0, 4.0, 9.0, 30.0, 70.0, 130.0, 700.0)
+_FREEZES_S = (2.0, 4.0, 4.0, 9.0, 30.0, 70.0, 130.0, 130.0, 700.0)
 """Around the leases of 3 and 12 s, the pauses of a minute, the grace, the TTLs."""
 _LAGS_S = (0.2, 1.0, 3.5, 20.0)
 

@@ -1,0 +1,61 @@
+"""What the readers of JPEG, PNG and WebP have in common. Pure."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+from core import limits
+from core.errors import DamagedSource
+from core.images import ImageInfo
+
+CUT: Final = "the image is cut off; send the whole file"
+_PROFILE_HEAD: Final = 128
+_SIGNATURE: Final = slice(36, 40)
+MORE_PICTURES: Final = "more pictures"
+PROFILE: Final = "profile"
+"""Names in `ImageInfo.dropped` that change how the image looks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """What an image is, and its file with the same pixels and nothing else.
+
+    `data` holds the pictures as they were coded, what their colours mean and, where the picture
+    must be turned, an EXIF that says only that.
+    """
+
+    info: ImageInfo
+    data: bytes
+
+
+def check_count(count: int) -> None:
+    """Raise DamagedSource for a file of more parts than any image has."""
+    if count > limits.IMAGE_PARTS_MAX:
+        raise DamagedSource(
+            f"the file has more than {limits.IMAGE_PARTS_MAX} parts; export the image anew"
+        )
+
+
+def check_sides(width: int, height: int) -> None:
+    """Raise DamagedSource for an image of no pixels."""
+    if not width or not height:
+        raise DamagedSource(f"the image says that it has {width}x{height} pixels")
+
+
+def good_profile(data: bytes) -> bool:
+    """Return whether this may be a colour profile (ICC.1, 7.2): its size, and its signature."""
+    size = int.from_bytes(data[:4], "big")
+    whole = _PROFILE_HEAD <= size <= len(data) <= limits.PROFILE_BYTES_MAX
+    return whole and data[_SIGNATURE] == b"acsp"
+
+
+def inflate(data: bytes, most: int) -> bytes | None:
+    """Return what zlib made smaller; None where that is broken or more than `most` bytes."""
+    stream = zlib.decompressobj()
+    try:
+        found = stream.decompress(data, most)
+    except zlib.error:
+        return None
+    return found if stream.eof else None

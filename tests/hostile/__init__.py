@@ -1,0 +1,1 @@
+"""Files that are out to harm, and damaged ones, on the real way through the transcoder."""

@@ -1,0 +1,137 @@
+"""Colour profiles, printers' colours, odd gammas, and animations."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image, ImageCms, ImageSequence
+
+from tests.images import drawing
+from tests.images.conftest import Studio
+from tests.images.test_made_images import far
+
+
+def in_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
+    """Convert with LittleCMS by way of Pillow."""
+    given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    made = ImageCms.profileToProfile(
+        picture, given, ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC, outputMode="RGB",
+    )  # fmt: skip
+    assert made is not None
+    return made
+
+
+def muted(picture: Image.Image) -> Image.Image:
+    """Return the picture in colours that are far from any edge."""
+    return Image.blend(picture, Image.new("RGB", picture.size, (128, 128, 128)), 0.7)
+
+
+def test_a_profile_that_is_srgb_is_left_out(studio: Studio) -> None:
+    """It is what is assumed without one, and small pictures are no larger than it."""
+    source = drawing.jpeg(icc_profile=drawing.profile("srgb"))
+    shown = drawing.opened(studio.make(source, "thumbnail").images[0].path)
+    assert "icc_profile" not in shown.info
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_colours_that_srgb_has_are_converted_to_it(studio: Studio, kind: str) -> None:
+    """The profile is gone, and the colours are what it said."""
+    picture, profile = muted(drawing.photo()), drawing.profile("p3")
+    source = drawing.of_kind(kind, picture, icc_profile=profile)
+    made = studio.make(source, "thumbnail")
+    shown = drawing.opened(made.images[0].path)
+    assert "icc_profile" not in shown.info
+    wanted = in_srgb(picture, profile).resize(shown.size, Image.Resampling.LANCZOS)
+    assert far(shown, wanted) < 3
+
+
+@pytest.mark.parametrize("form", [None, "webp", "avif"])
+def test_colours_beyond_srgb_keep_their_profile(studio: Studio, form: str | None) -> None:
+    """Display P3 of a telephone: red that sRGB has not stays that red."""
+    picture, profile = drawing.photo(), drawing.profile("p3")
+    picture.paste((255, 0, 0), (240, 160, 480, 320))
+    made = studio.make(drawing.jpeg(picture, icc_profile=profile), "thumbnail", form=form)
+    shown = drawing.opened(made.images[0].path)
+    assert shown.info["icc_profile"] == profile
+    assert far(shown, picture.resize(shown.size, Image.Resampling.LANCZOS)) < 4
+    assert "profile are kept" in made.warnings[0]
+
+
+def test_a_broken_profile_is_left_out_and_told_of(studio: Studio) -> None:
+    """Its head is right, and nothing behind it."""
+    profile = drawing.profile("p3")
+    for broken in (profile[:128] + bytes(len(profile) - 128), b"no profile at all"):
+        made = studio.make(drawing.jpeg(icc_profile=broken), "thumbnail")
+        assert "icc_profile" not in drawing.opened(made.images[0].path).info
+        assert "profile" in made.warnings[0]
+
+
+@pytest.mark.parametrize("profile", [None, "cmyk"])
+def test_printers_colours_become_those_of_a_screen(studio: Studio, profile: str | None) -> None:
+    """CMYK, with its profile or without: white is white and red is red."""
+    picture = Image.new("CMYK", (300, 200), (0, 0, 0, 0))
+    picture.paste((0, 255, 255, 0), (0, 0, 150, 200))
+    how = {"icc_profile": drawing.profile(profile)} if profile else {}
+    made = studio.make(drawing.jpeg(picture, **how), "thumbnail", form="webp")
+    shown = drawing.opened(made.images[0].path).convert("RGB")
+    red, white = shown.getpixel((40, 100)), shown.getpixel((260, 100))
+    assert isinstance(red, tuple)
+    assert isinstance(white, tuple)
+    assert min(white) > 245
+    assert red[0] > 180
+    assert max(red[1:]) < 90
+
+
+def test_a_png_of_another_gamma_looks_as_it_says(studio: Studio) -> None:
+    """A linear one is brighter than its numbers: 64 of 255 is shown as 137."""
+    plain = Image.new("RGB", (200, 100), (64, 64, 64))
+    source = drawing.with_chunks(
+        drawing.png(plain), drawing.chunk(b"gAMA", (100_000).to_bytes(4, "big"))
+    )
+    made = studio.make(source + bytes(3000), form="webp")
+    shown = drawing.opened(made.images[0].path).convert("RGB").getpixel((100, 50))
+    assert isinstance(shown, tuple)
+    assert abs(shown[0] - 137) <= 3
+
+
+# --- animations -------------------------------------------------------------------------------
+def frames(count: int = 6) -> list[Image.Image]:
+    """Draw a square that moves."""
+    made = []
+    for number in range(count):
+        picture = drawing.photo(400, 260)
+        picture.paste((255, 255, 0), (number * 50, 100, number * 50 + 60, 160))
+        made.append(picture)
+    return made
+
+
+def test_an_animated_webp_moves_in_every_size(studio: Studio) -> None:
+    """As many pictures, each as long, as often repeated, and the square is where it was."""
+    drawn = frames()
+    waits = [50, 60, 70, 80, 90, 100]
+    source = drawing.webp(drawn[0], save_all=True, append_images=drawn[1:], duration=waits, loop=3)
+    made = studio.make(source, "thumbnail", "original")
+    for image in made.images:
+        shown = Image.open(image.path)
+        told = []
+        for given, frame in zip(drawn, ImageSequence.Iterator(shown), strict=True):
+            assert far(frame, given.resize(frame.size, Image.Resampling.LANCZOS)) < 5
+            told.append(frame.info["duration"])
+        assert told == waits
+        assert shown.info["loop"] == 3
+    assert made.images[0].width == 320
+
+
+def test_an_animated_png_is_kept_and_its_thumbnail_stands_still(studio: Studio) -> None:
+    """No other pixels are made of it, which is told."""
+    drawn = frames()
+    source = drawing.png(drawn[0], save_all=True, append_images=drawn[1:], duration=50)
+    made = studio.make(source, "original", "thumbnail", form="webp")
+    moving, still = (Image.open(image.path) for image in made.images)
+    assert getattr(moving, "n_frames", 1) == 6
+    assert getattr(still, "n_frames", 1) == 1
+    assert moving.format == "PNG"
+    assert any("first picture" in warning for warning in made.warnings)
+    assert any("stays PNG" in warning for warning in made.warnings)

@@ -1,0 +1,1 @@
+"""Sets of renditions as a part of the handshake."""

@@ -1,0 +1,103 @@
+"""The set of renditions of a job: made beside the result, committed after it, never in its way."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from core import limits
+from core.errors import Interrupted, LecternError, Unavailable
+from core.job import Job, RenditionSet, set_key
+from core.ledger import Ledger
+from core.ports import ObjectStore, Progress
+from core.sets import MANIFEST, StoredSet, read_stored, summary
+from transcoder.press import Press
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeFolder:
+    """A set in the folder `path`, complete, or None with a warning that says why there is none."""
+
+    path: Path | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetWork:
+    """Makes and commits the set that a job's order asks for.
+
+    Neither raises anything but Interrupted: whatever is wrong, the result itself is delivered,
+    with a warning.
+    """
+
+    ledger: Ledger
+    press: Press
+
+    def make(
+        self,
+        job: Job,
+        source: Callable[[], Path],
+        folder: Path,
+        *,
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> MadeFolder:
+        """Make the set in the private `folder`; `source()` brings the recording."""
+        try:
+            path = self.press.renditions(
+                source(), folder, order=job.order, progress=progress, stop=stop
+            )
+            return MadeFolder(path=path, warnings=_stored(path, job).said["warnings"])
+        except Interrupted:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the result is delivered
+            return MadeFolder(path=None, warnings=(self._told(job, error),))
+
+    def commit(self, job: Job, made: MadeFolder) -> tuple[RenditionSet | None, tuple[str, ...]]:
+        """Commit every file and then the manifest; return the set, and warnings."""
+        if made.path is None:
+            return None, made.warnings
+        try:
+            return self._commit(job, made.path), made.warnings
+        except Interrupted:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the result is delivered
+            withdraw(self.ledger.objects, job, job.fence)
+            return None, (self._told(job, error),)
+        finally:
+            shutil.rmtree(made.path, ignore_errors=True)
+
+    def _commit(self, job: Job, folder: Path) -> RenditionSet:
+        stored = _stored(folder, job)
+        for file in stored.files.values():
+            self.ledger.objects.upload(file.key, folder / file.path)
+        self.ledger.objects.upload(set_key(job.run, job.fence, MANIFEST), folder / MANIFEST)
+        return summary(stored, run=job.run, fence=job.fence)
+
+    def _told(self, job: Job, error: Exception) -> str:
+        if isinstance(error, LecternError):
+            code, reason = error.code, error.detail
+        else:
+            code, reason = LecternError.code, f"the worker failed over it ({type(error).__name__})"
+        self.ledger.log.emit(
+            "set.failed",
+            job_id=job.job_id,
+            organization_id=job.organization_id,
+            code=code,
+            reason=reason,
+        )
+        return f"no set of renditions was made: {reason}"[: limits.REASON_CHARS_MAX]
+
+
+def withdraw(objects: ObjectStore, job: Job, fence: int) -> None:
+    """Delete what was committed of a set; what is left goes with the run's objects."""
+    with contextlib.suppress(Unavailable):
+        for item in objects.list(set_key(job.run, fence, "")):
+            objects.delete(item.key)
+
+
+def _stored(folder: Path, job: Job) -> StoredSet:
+    return read_stored((folder / MANIFEST).read_bytes(), run=job.run, fence=job.fence)
