@@ -73,9 +73,9 @@ ARG COMMAND_LINE_ONLY="rich markdown-it-py mdurl pygments setuptools"
 RUN /build/pip/bin/pip --python /venv/bin/python uninstall --yes ${COMMAND_LINE_ONLY} \
     && /build/pip/bin/pip --python /venv/bin/python check
 
-# The same without FFmpeg in its two forms.
+# The same without what only the transcoder works with.
 FROM encoding AS serving
-ARG ENCODING_ONLY="av imageio-ffmpeg"
+ARG ENCODING_ONLY="av imageio-ffmpeg pyvips pyvips-binary"
 # Unquoted: a list of words.
 # hadolint ignore=SC2086
 RUN /build/pip/bin/pip --python /venv/bin/python uninstall --yes ${ENCODING_ONLY} \

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from infra import ffmpeg
 
@@ -19,18 +19,19 @@ _AVIF_SPEED: Final = 6
 """Of 0 to 10: what libavif, libheif and FFmpeg's libaom are all told."""
 
 
-def with_libvips(  # noqa: PLR0913 - the same arguments for all tools, and one more
+def with_libvips(
     task: str, source: Path, folder: Path, kind: str, quality: int, *, trellis: bool = False
 ) -> None:
     """Stream where possible; thumbnails are decoded at a fraction of the size."""
     import pyvips  # noqa: PLC0415 - the other tools must not pay for it
 
-    options: dict[str, object] = {
+    known: dict[str, dict[str, Any]] = {
         "jpeg": {"optimize_coding": True, "interlace": True},
         "webp": {"effort": 4},
         "avif": {"effort": 9 - _AVIF_SPEED, "compression": "av1"},
         "png": {},
-    }[kind]
+    }
+    options = known[kind]
     if trellis and kind == "jpeg":
         options |= {"trellis_quant": True, "overshoot_deringing": True, "optimize_scans": True,
                     "quant_table": 3}  # fmt: skip
@@ -40,7 +41,7 @@ def with_libvips(  # noqa: PLR0913 - the same arguments for all tools, and one m
     for name, side in sizes.items():
         small = pyvips.Image.thumbnail(str(source), side, height=side, size="down")
         small.write_to_file(str(folder / f"{name}.{kind}"), keep="none", **options)
-    image = pyvips.Image.new_from_file(str(source), access="sequential")
+    image = pyvips.Image.new_from_file(str(source), access="sequential", fail_on="warning")
     image.write_to_file(str(folder / f"original.{kind}"), keep="none", **options)
 
 
@@ -53,12 +54,13 @@ def with_pillow(task: str, source: Path, folder: Path, kind: str, quality: int) 
     """Decode once whole, and thumbnails at a fraction of the size where the format can."""
     from PIL import Image, ImageOps  # noqa: PLC0415
 
-    options: dict[str, object] = {
+    known: dict[str, dict[str, Any]] = {
         "jpeg": {"optimize": True, "progressive": True},
         "webp": {"method": 4},
         "avif": {"speed": _AVIF_SPEED},
         "png": {},
-    }[kind]
+    }
+    options = known[kind]
     sizes = SIDES if task == "variants" else {}
     for name, side in sizes.items():
         with Image.open(source) as image:

@@ -36,9 +36,11 @@ def accept(info: MediaInfo, *, salvage: bool = False) -> None:
     if video is None and audio is None:
         raise NoVideoStream("the file has neither picture nor sound; send a recording")
     if video is not None and video.picture is None:
-        raise UnreadableMedia(f"no picture of the {video.codec} video could be decoded")
+        raise UnreadableMedia(
+            f"no picture of the {video.codec or 'unknown kind of'} video could be decoded"
+        )
     if audio is not None and audio.sound is None:
-        raise UnreadableMedia(f"the sound ({audio.codec}) cannot be decoded")
+        raise UnreadableMedia(f"the sound ({audio.codec or 'unknown'}) cannot be decoded")
     if info.duration_s <= 0:
         raise UnreadableMedia("the recording has no duration")
     if video is not None and video.picture is not None:

@@ -40,6 +40,12 @@ def _look(data: bytes, order: str) -> int:
     return UPRIGHT
 
 
+def is_bare(data: bytes) -> bool:
+    """Return whether this says nothing but an orientation, as `only_orientation` spells it."""
+    data = data.removeprefix(_PREFIX)
+    return data == only_orientation(orientation(data))
+
+
 def only_orientation(value: int) -> bytes:
     """Return an EXIF of 26 bytes that says how to turn the picture, and nothing else."""
     entry = struct.pack(">HHIHH", _ORIENTATION, _SHORT, 1, value, 0)

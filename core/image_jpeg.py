@@ -9,7 +9,7 @@ from typing import Final
 
 from core import limits
 from core.errors import DamagedSource, MediaTooComplex, UnreadableMedia
-from core.image_exif import UPRIGHT, only_orientation, orientation
+from core.image_exif import UPRIGHT, is_bare, only_orientation, orientation
 from core.image_parts import (
     CUT,
     MORE_PICTURES,
@@ -150,6 +150,8 @@ def _application(reading: _Reading, marker: int, payload: bytes) -> None:
     else:
         if marker == _APP1 and payload.startswith(_EXIF) and reading.turned == UPRIGHT:
             reading.turned = orientation(payload)
+            if is_bare(payload):
+                return
         more = marker == _APP2 and payload.startswith(_MPF)
         name = "comment" if marker == _COM else f"APP{marker - _APP0}"
         reading.dropped[MORE_PICTURES if more else name] = None

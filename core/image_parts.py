@@ -12,6 +12,8 @@ from core.images import ImageInfo
 
 CUT: Final = "the image is cut off; send the whole file"
 _PROFILE_HEAD: Final = 128
+_TAG: Final = 12
+_TAGS_MAX: Final = 200
 _SIGNATURE: Final = slice(36, 40)
 MORE_PICTURES: Final = "more pictures"
 PROFILE: Final = "profile"
@@ -45,10 +47,12 @@ def check_sides(width: int, height: int) -> None:
 
 
 def good_profile(data: bytes) -> bool:
-    """Return whether this may be a colour profile (ICC.1, 7.2): its size, and its signature."""
+    """Return whether this may be a colour profile: its size, signature and tags (ICC.1, 7.2)."""
     size = int.from_bytes(data[:4], "big")
     whole = _PROFILE_HEAD <= size <= len(data) <= limits.PROFILE_BYTES_MAX
-    return whole and data[_SIGNATURE] == b"acsp"
+    tags = int.from_bytes(data[_PROFILE_HEAD : _PROFILE_HEAD + 4], "big")
+    room = (size - _PROFILE_HEAD - 4) // _TAG
+    return whole and data[_SIGNATURE] == b"acsp" and 0 < tags <= min(room, _TAGS_MAX)
 
 
 def inflate(data: bytes, most: int) -> bytes | None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from core import limits
 from core.errors import DamagedSource, UnreadableMedia
-from core.image_exif import UPRIGHT, only_orientation, orientation
+from core.image_exif import UPRIGHT, is_bare, only_orientation, orientation
 from core.image_parts import (
     CUT,
     PROFILE,
@@ -106,6 +106,8 @@ def _take(reading: _Reading, kind: bytes, payload: bytes, *, intact: bool) -> No
     else:
         if kind == b"eXIf":
             reading.turned = orientation(payload)
+            if is_bare(payload):
+                return
         reading.dropped[kind.decode("ascii", "replace")] = None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from core.errors import DamagedSource
-from core.image_exif import UPRIGHT, only_orientation, orientation
+from core.image_exif import UPRIGHT, is_bare, only_orientation, orientation
 from core.image_parts import CUT, PROFILE, Cleaned, check_count, check_sides, good_profile
 from core.images import ImageInfo, ImageKind
 
@@ -76,6 +76,8 @@ def _take(reading: _Reading, kind: bytes, payload: bytes) -> None:
     else:
         if kind == b"EXIF":
             reading.turned = orientation(payload)
+            if is_bare(payload):
+                return
         name = kind.decode("ascii", "replace").strip()
         reading.dropped[PROFILE if kind == b"ICCP" else name] = None
 

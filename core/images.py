@@ -114,7 +114,7 @@ def _quality(level: QualityLevel, bar: float, *, jpeg: int, webp: int, avif: int
 
 def _numbers(first: int) -> Numbers:
     rising = [first + _RISE * turn for turn in range(_TRIES)]
-    steps = (*(number for number in rising if number < _BEST), _BEST)
+    steps = (*(number for number in rising if number < _BEST - 1), _BEST)
     return Numbers(steps=steps, full_chroma=_FULL_CHROMA)
 
 

@@ -255,6 +255,11 @@ def source_key(run: str) -> str:
     return f"uploads/{run}/source"
 
 
+def subtitles_key(run: str) -> str:
+    """Return the key of the subtitles that came with a run's upload."""
+    return f"uploads/{run}/subtitles"
+
+
 def declaration_key(run: str) -> str:
     """Return the key under which a direct upload is announced."""
     return f"declared/{run}/upload"

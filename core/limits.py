@@ -17,7 +17,9 @@ FIELDS_MAX: Final = 16
 """Parts of one form; the handshake knows four."""
 PART_HEADER_BYTES_MAX: Final = 8 * KIB
 """Bytes of one part's headers; browsers send about 200."""
-FORM_OVERHEAD_BYTES: Final = 256 * KIB
+SUBTITLES_BYTES_MAX: Final = MIB
+"""Bytes of subtitles that come with a recording; a day of speech has about as many."""
+FORM_OVERHEAD_BYTES: Final = SUBTITLES_BYTES_MAX + 256 * KIB
 """What boundaries, headers and fields may add to a file's size in `Content-Length`."""
 SNIFF_BYTES: Final = 64
 """Leading bytes that decide the container; the longest signature looked at ends at byte 40."""
@@ -110,8 +112,6 @@ SET_SENT_ON_BYTES: Final = 64 * KIB
 """Bytes from which on a player is sent on; for less that is more than sending them."""
 SET_RETRY_S: Final = 1
 """`Retry-After` where too many files of sets are on their way: one takes about as long."""
-SUBTITLES_BYTES_MAX: Final = MIB
-"""Bytes of subtitles that come with a recording; a day of speech has about as many."""
 
 # --- pushed messages --------------------------------------------------------------------------
 PUSH_ACK_S: Final = 600.0
@@ -206,6 +206,10 @@ MESSAGE_DELIVERIES_MAX: Final = 100
 """Handouts of a message before it is buried: Pub/Sub's own upper bound."""
 ORPHAN_SWEEP_EVERY_S: Final = 600.0
 """Pause between two searches for orphans; each lists the whole store."""
+SFTP_STALL_S: Final = 60.0
+"""Seconds in which a server of SFTP takes no bytes and answers nothing, until it is given up."""
+ANSWER_S: Final = 60.0
+"""Seconds for the confirmation API to answer; it is sent a hundred bytes."""
 CONNECT_TIMEOUT_S: Final = 10.0
 """Seconds for a connection to the LMS to open."""
 RESTART_PAUSES_S: Final = (0.2, 1.0, 3.0, 10.0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 from core.errors import InvalidField
+from core.subtitles import language
 
 
 class Contract(StrEnum):
@@ -38,7 +39,8 @@ class Order:
     """What was asked for. `quality` None is the deployment's own preset.
 
     `ladder` names the set of renditions that is made of a recording besides, `variants` the sizes
-    of an image, `image_format` what an image is turned into; None keeps its own.
+    of an image, `image_format` what an image is turned into; None keeps its own. `subtitles` says
+    that some came with the recording, for its set; `subtitles_language` is their BCP 47 tag.
     """
 
     contract: Contract = Contract.HANDSHAKE
@@ -47,6 +49,8 @@ class Order:
     ladder: str | None = None
     variants: tuple[str, ...] = ()
     image_format: str | None = None
+    subtitles: bool = False
+    subtitles_language: str | None = None
 
 
 DEFAULT: Final = Order()
@@ -111,6 +115,19 @@ def check_fits(order: Order, *, is_image: bool) -> None:
         raise InvalidField("renditions are made of recordings; for an image ask for variants")
     if not is_image and (order.variants or order.image_format):
         raise InvalidField("variants and format are for images; for a recording ask for renditions")
+
+
+def with_subtitles(order: Order, tag: str) -> Order:
+    """Return the order with subtitles in a language, "" for one that is not told.
+
+    Raises InvalidField for no BCP 47 tag, and where no set is ordered that they could go into.
+    """
+    if order.ladder is None:
+        raise InvalidField("subtitles go into a set: ask for renditions too")
+    known = language(tag) if tag else None
+    if tag and known is None:
+        raise InvalidField("subtitles_language must be a BCP 47 tag, such as en or pt-BR")
+    return replace(order, subtitles=True, subtitles_language=known)
 
 
 def order_fields(order: Order) -> dict[str, str]:

@@ -1,13 +1,15 @@
 """What samples of a recording say about how to encode it: pure, nothing is run here.
 
-A recording is sampled in short windows spread evenly over it. They are encoded at one CRF, and
-measured; the quality that they reach, and how their bytes lie, say at which CRF to measure next,
-and after two or three such probes which CRF reaches the target.
+A recording is sampled in short windows spread evenly over it. What they take without losses says
+at which CRF to begin. They are encoded at it, and measured; the quality that they reach, and how
+their bytes lie, say whether to measure at another one, and after one to three such probes which
+CRF reaches the target.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -132,14 +134,16 @@ _WINDOW_FRAMES: Final = 30
 """Frames that a window shall hold at least, where frames are rare."""
 _WINDOWS_MIN: Final = 3
 _WINDOWS_MAX: Final = 6
-_SAMPLED_SHARE: Final = 0.2
-"""A fifth of a short recording is sampled, of a long one `_WINDOWS_MAX` windows."""
+_WINDOWS_EVERY_S: Final = 2.5
+"""Recordings of a few seconds have one window, or two: each costs a start of the decoder."""
+_SAMPLED_SHARE: Final = 0.15
+"""A seventh of a short recording is sampled, of a long one `_WINDOWS_MAX` windows."""
+_SAMPLED_LEAST_S: Final = 2.0
+"""That much at least, or all there is."""
 _SOUND_WINDOWS: Final = 12
 _SOUND_WINDOW_S: Final = 8.0
-_SAMPLED_MIN_S: Final = 8.0
+_SAMPLED_MIN_S: Final = 1.0
 """Shorter recordings are not worth the samples."""
-
-
 _APART_S: Final = 20.0
 """Windows so far apart do not meet at the same keyframe: none of their frames need be skipped."""
 
@@ -149,9 +153,10 @@ def windows(duration_s: float, fps: float) -> tuple[Window, ...]:
     if duration_s < _SAMPLED_MIN_S:
         return ()
     sampled_s = duration_s * _SAMPLED_SHARE
-    count = min(max(int(sampled_s / _WINDOW_S), _WINDOWS_MIN), _WINDOWS_MAX)
+    least = min(max(int(duration_s / _WINDOWS_EVERY_S), 1), _WINDOWS_MIN)
+    count = min(max(int(sampled_s / _WINDOW_S), least), _WINDOWS_MAX)
     length_s = min(max(sampled_s / count, _WINDOW_MIN_S), _WINDOW_S)
-    return _spread(duration_s, count, max(length_s, _WINDOW_FRAMES / fps))
+    return _spread(duration_s, count, max(length_s, _SAMPLED_LEAST_S / count, _WINDOW_FRAMES / fps))
 
 
 def sound_windows(duration_s: float) -> tuple[Window, ...]:
@@ -175,6 +180,10 @@ def _spread(duration_s: float, count: int, length_s: float) -> tuple[Window, ...
 
 
 # --- what it shows ----------------------------------------------------------------------------
+_CALM_BYTES: Final = 0.05
+"""Bytes a pixel of a sample without losses, up to which most of its picture stands still.
+Measured: 0.005 to 0.024 for a terminal, slides, and slides with a camera in the corner; 0.11 to
+0.24 for camera footage and an animated film."""
 _MACROBLOCK: Final = 256
 _HEADER_BYTES: Final = 20
 """What x264 needs for a frame that repeats the one before."""
@@ -186,6 +195,14 @@ _SMALL_BYTES: Final = 0.45
 _SLIDES_STILL: Final = 0.85
 _SCREEN_STILL: Final = 0.35
 """Shares of still frames from which a recording counts as slides, or as a screen."""
+
+
+def guessed_kind(sample_bytes: int, pixels: float) -> Kind:
+    """Guess what a recording shows before anything is encoded, by a sample without losses.
+
+    `pixels` are those of all its frames.
+    """
+    return Kind.SCREEN if sample_bytes <= _CALM_BYTES * pixels else Kind.CAMERA
 
 
 def kind_of(probe: Probe) -> Kind:
@@ -231,6 +248,12 @@ def crf_max(kind: Kind, codec: Codec) -> float:
     return scale.text_max if _STYLES[kind].text else scale.most
 
 
+def alike(kind: Kind, other: Kind, codec: Codec) -> bool:
+    """Return whether what was measured of one kind's encode holds for the other's."""
+    one, two = _STYLES[kind], _STYLES[other]
+    return codec is not Codec.H264 or (one.speed, one.x264) == (two.speed, two.x264)
+
+
 def styled(preset: Preset, kind: Kind, crf: float) -> Preset:
     """Return the preset for recordings of this kind, at this CRF."""
     style = _STYLES[kind]
@@ -246,29 +269,48 @@ def styled(preset: Preset, kind: Kind, crf: float) -> Preset:
 
 # --- how good it gets -------------------------------------------------------------------------
 PROBES_MAX: Final = 3
-_SLOPES: Final = {Kind.SLIDES: 0.5, Kind.SCREEN: 0.5, Kind.MIXTURE: 0.55, Kind.CAMERA: 1.0}
-"""VMAF that one step of x264's CRF costs, until two probes tell (measured: 0.3 to 1.1)."""
-_SLOPE_MIN: Final = 0.15
-_SLOPE_MAX: Final = 2.5
-"""A line through two probes is trusted within these: samples of still pictures are noisy."""
-_NEAR_ONE: Final = 0.5
+_GROWTH: Final = {Kind.SLIDES: 0.085, Kind.SCREEN: 0.085, Kind.MIXTURE: 0.09, Kind.CAMERA: 0.14}
+"""By how much, as a logarithm, what is missing from VMAF 100 grows with a step of x264's CRF, until
+two probes tell: 0.5 to 1 VMAF at 93. A straight line through two probes that are five steps apart
+lies 0.5 below what is measured between them, this curve 0.3."""
+_GROWTH_MIN: Final = 0.03
+_GROWTH_MAX: Final = 0.35
+"""A curve through two probes is trusted within these: samples of still pictures are noisy."""
+_LOSS_MIN: Final = 0.5
+"""VMAF is told no nearer to 100 than this."""
+_NEAR_ONE: Final = 0.75
 _NEAR_TWO: Final = 1.5
-"""Steps of CRF that one probe, or a line through two, is trusted beyond its own CRFs."""
-_AIM: Final = 0.4
+"""Steps of CRF that one probe, or a curve through two, is trusted beyond its own CRFs."""
+_AIM: Final = 0.3
 """VMAF above the target that is aimed at, for what samples do not see."""
+_SURE: Final = 0.1
+_SPARE: Final = {Kind.SLIDES: 0.8, Kind.SCREEN: 0.8, Kind.MIXTURE: 0.8, Kind.CAMERA: 0.3}
+"""A probe so far above the target is taken as it is. What was measured is known better than what
+lies between, and the picture of a lecture has few bytes beside its sound."""
+_LIVELY_BELOW: Final = 1.0
+"""Steps below its codec's first CRF at which measuring begins where much moves. Where little does,
+it begins at the highest CRF that leaves text legible, which is what most lectures get."""
+
+
+def first_crf(kind: Kind, codec: Codec) -> float:
+    """Return the CRF to measure first where a recording seems to be of this kind."""
+    text = _STYLES[kind].text
+    return crf_max(kind, codec) if text else SCALES[codec].first - _LIVELY_BELOW
 
 
 def expected(probes: list[Probe], kind: Kind, target: Target) -> Expected:
     """Return the highest CRF that keeps the target, and what is expected of it."""
     codec = probes[0].codec
-    scale, slope = SCALES[codec], _SLOPES[kind] * SCALES[codec].slope
-    near = sorted(probes, key=lambda p: abs(_shortfall(p, target)))[:2]
-    means = _Line([(p.crf, p.mean) for p in near], slope)
-    lows = _Line([(p.crf, p.low) for p in near], slope)
+    scale, growth = SCALES[codec], _GROWTH[kind] * SCALES[codec].slope
+    near = sorted(probes, key=lambda p: abs(_surplus(p, target)))[:2]
+    if _SURE <= _surplus(near[0], target) <= _SPARE[kind] and near[0].crf <= crf_max(kind, codec):
+        return Expected(crf=near[0].crf, mean=near[0].mean, low=near[0].low)
+    means = _Curve([(p.crf, p.mean) for p in near], growth)
+    lows = _Curve([(p.crf, p.low) for p in near], growth)
     wanted = min(means.where(target.mean + _AIM), lows.where(target.low + _AIM))
     wanted = min(max(wanted, scale.least), crf_max(kind, codec))
-    crf = int(wanted / scale.step) * scale.step
-    return Expected(crf=crf, mean=min(means.at(crf), 100.0), low=min(lows.at(crf), 100.0))
+    crf = math.floor(wanted / scale.step) * scale.step
+    return Expected(crf=crf, mean=means.at(crf), low=lows.at(crf))
 
 
 def next_crf(probes: list[Probe], kind: Kind, target: Target) -> float | None:
@@ -280,26 +322,30 @@ def next_crf(probes: list[Probe], kind: Kind, target: Target) -> float | None:
     return crf
 
 
-def _shortfall(probe: Probe, target: Target) -> float:
+def _surplus(probe: Probe, target: Target) -> float:
     return min(probe.mean - target.mean, probe.low - target.low)
 
 
-class _Line:
-    """VMAF against CRF, through one point or two."""
+class _Curve:
+    """VMAF against CRF, through one point or two: what is missing from 100 grows by a factor."""
 
-    def __init__(self, points: list[tuple[float, float]], slope: float) -> None:
-        self._crf, self._vmaf = points[0]
-        self._slope = slope
+    def __init__(self, points: list[tuple[float, float]], growth: float) -> None:
+        self._crf, self._loss = points[0][0], _loss(points[0][1])
+        self._growth = growth
         for (crf, vmaf), (other_crf, other_vmaf) in itertools.pairwise(points):
             if crf != other_crf:
-                measured = (other_vmaf - vmaf) / (crf - other_crf)
-                self._slope = min(max(measured, _SLOPE_MIN), _SLOPE_MAX)
+                measured = math.log(_loss(other_vmaf) / _loss(vmaf)) / (other_crf - crf)
+                self._growth = min(max(measured, _GROWTH_MIN), _GROWTH_MAX)
 
     def at(self, crf: float) -> float:
-        return self._vmaf - self._slope * (crf - self._crf)
+        return max(100.0 - self._loss * math.exp(self._growth * (crf - self._crf)), 0.0)
 
     def where(self, vmaf: float) -> float:
-        return self._crf + (self._vmaf - vmaf) / self._slope
+        return self._crf + math.log(_loss(vmaf) / self._loss) / self._growth
+
+
+def _loss(vmaf: float) -> float:
+    return max(100.0 - vmaf, _LOSS_MIN)
 
 
 # --- what is heard ----------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from core import limits
 
 _HEAD_BYTES_MAX: Final = 64 * limits.KIB
 """A head without an end: gunicorn refuses it by its own limits."""
-_REST_S: Final = 0.1
+_REST_S: Final = 0.01
 """Seconds in which the rest of a refused short body is awaited, to use the connection again."""
 _READ_BYTES: Final = 64 * limits.KIB
 _NONE_THERE: Final = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED)

@@ -285,8 +285,8 @@ def _refusal(shown: asyncssh.SSHKey | None) -> str:
 
 
 def _login_words(error: Exception) -> str:
-    if isinstance(error, asyncssh.PermissionDenied):
-        return _REFUSED
+    if isinstance(error, asyncssh.PermissionDenied) or "authentication" in str(error):
+        return _REFUSED  # OpenSSH calls too many tries an error of protocol
     if isinstance(error, asyncssh.KeyExchangeFailed):
         return "the server and Lectern have no way of encryption in common"
     if isinstance(error, asyncssh.ChannelOpenError | asyncssh.SFTPError):

@@ -34,7 +34,6 @@ _FOLDERS_MAX: Final = 32
 """Folders that are made for one file."""
 _BLOCK_BYTES: Final = 256 * limits.KIB
 """One read of the source; OpenSSH takes nearly as much in one request, 255 KiB."""
-_OPENING: Final = "opening the file"
 _NOT_TAKEN: Final = (
     (asyncssh.SFTPNoSpaceOnFilesystem, "the disk of the storage is full"),
     (asyncssh.SFTPQuotaExceeded, "the quota of the storage is used up"),
@@ -89,13 +88,25 @@ class Upload:
         return self.size - start
 
     def _open(self) -> asyncssh.SFTPClientFile:
-        """Open the partial file as it is, or make it and the folders that it lies in."""
-        flags = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT
+        """Open the partial file as it is, or make it and the folders that it lies in.
+
+        Storage that cannot go on with a file, such as an object store, gets a new one.
+        """
         try:
-            return self._do(self._sftp.open(self._partial, flags, encoding=None), _OPENING)
+            return self._open_with(asyncssh.FXF_CREAT)
         except asyncssh.SFTPNoSuchFile:
             self._make_folders(posixpath.dirname(self.path))
-        return self._do(self._sftp.open(self._partial, flags, encoding=None), _OPENING)
+        except asyncssh.SFTPPermissionDenied:
+            raise
+        except asyncssh.SFTPError:
+            # Not truncated: another worker that is writing to it would leave a gap.
+            self._drop_partial()
+            return self._open_with(asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC)
+        return self._open_with(asyncssh.FXF_CREAT)
+
+    def _open_with(self, flags: int) -> asyncssh.SFTPClientFile:
+        step = self._sftp.open(self._partial, asyncssh.FXF_WRITE | flags, encoding=None)
+        return self._do(step, "opening the file")
 
     def _start_in(self, file: asyncssh.SFTPClientFile) -> int | None:
         """Return from which byte to go on; None for a file that is longer than ours can be.
@@ -156,11 +167,12 @@ class Upload:
 
     def _check_size(self) -> None:
         there = self._size_of(self._partial)
-        if there is None:
+        if there == self.size:
+            return
+        if there is None or self._stands():
             raise _Gone
-        if there != self.size:
-            self._drop_partial()
-            raise SftpFailed(f"{there} bytes arrived instead of {self.size}, and were removed")
+        self._drop_partial()
+        raise SftpFailed(f"{there} bytes arrived instead of {self.size}, and were removed")
 
     def _stands(self) -> bool:
         """Return whether the file stands, whole, under its name."""

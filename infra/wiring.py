@@ -36,7 +36,7 @@ from infra.embedded.objects import FolderObjectStore
 from infra.embedded.sessions import FolderSessions
 from infra.links import SignedLinks, base_url
 from infra.logging import StructuredLog
-from infra.settings import Settings, check_sftp
+from infra.settings import Settings, SettingsError, check_sftp
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -126,7 +126,22 @@ def depot(settings: Settings) -> Depot:
     check_sftp(settings)
     from infra.sftp import SftpDepot  # noqa: PLC0415 - the receiver must stay small
 
-    raise NotImplementedError(SftpDepot)
+    try:
+        return SftpDepot(
+            host=settings.sftp_host or "",
+            port=settings.sftp_port,
+            user=settings.sftp_user or "",
+            password=_secret(settings.sftp_password),
+            private_key=_secret(settings.sftp_private_key),
+            passphrase=_secret(settings.sftp_private_key_passphrase),
+            known_hosts=settings.sftp_known_hosts,
+            fingerprint=settings.sftp_fingerprint,
+            connect_timeout_s=min(limits.CONNECT_TIMEOUT_S, settings.store_timeout_s),
+            stall_timeout_s=min(limits.SFTP_STALL_S, settings.store_timeout_s),
+            total_timeout_s=settings.store_timeout_s,
+        )
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def announcer(settings: Settings) -> Announcer:
@@ -134,7 +149,13 @@ def announcer(settings: Settings) -> Announcer:
     check_sftp(settings)
     from infra.announcing import ConfirmApi  # noqa: PLC0415 - the receiver must stay small
 
-    raise NotImplementedError(ConfirmApi)
+    return ConfirmApi(
+        url=settings.client_confirm_api or "",
+        secrets=webhook_secrets(settings),
+        connect_timeout_s=min(limits.CONNECT_TIMEOUT_S, settings.store_timeout_s),
+        answer_timeout_s=min(limits.ANSWER_S, settings.store_timeout_s),
+        total_timeout_s=min(limits.ANSWER_S, settings.store_timeout_s),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +217,10 @@ _BACKENDS: Final[Mapping[str, Callable[[Settings, Clock], _Backend]]] = {
     "embedded": _embedded,
     "gcp": _gcp,
 }
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value is not None else None
 
 
 def _plain(values: Iterable[SecretStr]) -> tuple[str, ...]:

@@ -122,13 +122,17 @@ class LecternClient:
         video_id: str,
         organization_id: str,
         renditions: str | None = None,
+        subtitles: Path | None = None,
+        subtitles_language: str | None = None,
         on_progress: Progress | None = None,
     ) -> dict[str, Any]:
         """Send a recording, streamed from disk; return `{"status": "queued", "video_id": …}`.
 
-        `renditions` (`hls` or `full`) asks for a set to stream besides. When this returns the
-        recording is safe with the service. Raises OSError when the file cannot be read.
+        `renditions` (`hls` or `full`) asks for a set to stream besides; `subtitles`, a file in SRT
+        or WebVTT, goes into it. When this returns the recording is safe with the service. Raises
+        OSError when a file cannot be read.
         """
+        texts = _texts(renditions, subtitles, subtitles_language)
 
         def post() -> requests.Response:
             with path.open("rb") as file:
@@ -136,7 +140,7 @@ class LecternClient:
                     [
                         ("video_id", video_id),
                         ("organization_id", organization_id),
-                        *([("renditions", renditions)] if renditions else []),
+                        *texts,
                         ("file", (path.name, file, "application/octet-stream")),
                     ]
                 )
@@ -207,12 +211,15 @@ class LecternClient:
         """Download a set of renditions into `folder`; see `lectern.sets.fetch_set`.
 
         `manifest_url` comes with the delivery, or is `status(…)["set"]["manifest_url"]`. Fetch it
-        before you confirm: the confirmation deletes it. The service key is not sent.
+        before you confirm: the confirmation deletes it. The service key is not sent; a token of
+        the session, which a platform in front of the service may want, goes to this service only.
         """
+        own = manifest_url.startswith(f"{self._base_url}/")
+        session = self._session if own else without_keys(self._session)
         return fetch_set(
             manifest_url,
             folder,
-            session=lambda: without_keys(self._session),
+            session=session,
             timeout_s=self._timeout_s,
             sleep=self._sleep,
         )
@@ -283,6 +290,20 @@ def _direct_session() -> requests.Session:
     for scheme in ("http://", "https://"):
         session.mount(scheme, _WideAdapter())
     return session
+
+
+def _texts(
+    renditions: str | None, subtitles: Path | None, language: str | None
+) -> list[tuple[str, Any]]:
+    """Return the form's fields about a set of renditions."""
+    texts: list[tuple[str, Any]] = []
+    if renditions is not None:
+        texts.append(("renditions", renditions))
+    if subtitles is not None:
+        texts.append(("subtitles", (subtitles.name, subtitles.read_bytes(), "text/plain")))
+    if language is not None:
+        texts.append(("subtitles_language", language))
+    return texts
 
 
 def _monitored(form: MultipartEncoder, on_progress: Progress | None) -> MultipartEncoderMonitor:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any, Final
+from urllib.parse import urljoin
 
 import requests
 
@@ -42,6 +43,8 @@ _CHUNK_BYTES: Final = 16 * limits.KIB
 _PART: Final = ".part"
 _NAME: Final = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,127}")
 _DEPTH_MAX: Final = 4
+_NO_KEYS: Final = {"X-Internal-Service-Key": None, "X-API-Key": None}
+"""What a session has of these is left out of a request."""
 _LOST: Final = (
     requests.ConnectionError,
     requests.Timeout,
@@ -90,7 +93,7 @@ def fetch_set(
     manifest_url: str,
     folder: Path,
     *,
-    session: Callable[[], requests.Session] | None = None,
+    session: requests.Session | None = None,
     timeout_s: float = 60.0,
     at_once: int = AT_ONCE,
     sleep: Callable[[float], None] = time.sleep,
@@ -98,12 +101,10 @@ def fetch_set(
     """Download the set into `folder`, and return it once every file is there and verified.
 
     Files that are there already are kept, those begun are gone on with, so it may be called again
-    after any failure. `session` makes the sessions, one a thread. Raises SetRefused, SetDamaged,
-    SetUnreachable, and OSError.
+    after any failure. `session` goes to the service; where that sends on to its object store,
+    nothing of it goes along. Raises SetRefused, SetDamaged, SetUnreachable, and OSError.
     """
-    fetch = _Fetch(
-        sessions=session or _plain_session, timeout_s=timeout_s, sleep=sleep, own=threading.local()
-    )
+    fetch = _Fetch(session=session or _plain_session(), timeout_s=timeout_s, sleep=sleep)
     said = fetch.json(manifest_url)
     wanted = _wanted(said, folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -121,14 +122,20 @@ def fetch_set(
     return FetchedSet(folder=folder, files=len(wanted), size=size, manifest=said)
 
 
+def _plain_session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fetch:
-    """`own` holds a session for each thread; once `ended` is set nothing more is asked for."""
+    """Once `ended` is set nothing more is asked for."""
 
-    sessions: Callable[[], requests.Session]
+    session: requests.Session
     timeout_s: float
     sleep: Callable[[float], None]
-    own: threading.local
+    elsewhere: requests.Session = field(default_factory=_plain_session)
     ended: threading.Event = field(default_factory=threading.Event)
 
     def json(self, url: str) -> Mapping[str, Any]:
@@ -152,7 +159,8 @@ class _Fetch:
         part = wanted.path.with_name(wanted.path.name + _PART)
         begun = part.exists()
         with part.open("ab") as file:
-            self._insist(wanted.url, file, wanted.size)
+            if not self._insist(wanted.url, file, wanted.size):
+                return
         if _is(part, wanted):
             part.replace(wanted.path)
             return
@@ -161,18 +169,21 @@ class _Fetch:
             raise SetDamaged(f"{wanted.path.name} is not what the manifest says; fetch it again")
         self.file(wanted)  # what an earlier call had left may be of another set
 
-    def _insist(self, url: str, file: IO[bytes], size: int | None) -> None:
-        """Bring all of `size` bytes into `file`, or as many as there are for None."""
+    def _insist(self, url: str, file: IO[bytes], size: int | None) -> bool:
+        """Bring all of `size` bytes into `file`, or as many as there are for None.
+
+        Returns False where the whole download has failed meanwhile.
+        """
         in_vain = 0
         while True:
             held = file.seek(0, os.SEEK_END)
             if size is not None and held > size:
                 held = file.truncate(0)
             if held == size or self.ended.is_set():
-                return
+                return held == size
             try:
                 if self._go_on(url, file, held, size):
-                    return
+                    return True
                 reason: Exception | None = None
             except _LOST as error:
                 reason = error
@@ -186,8 +197,7 @@ class _Fetch:
     def _go_on(self, url: str, file: IO[bytes], held: int, size: int | None) -> bool:
         """Ask for the bytes from `held` on; return whether the answer was read to its end."""
         most = limits.SET_MANIFEST_BYTES_MAX if size is None else size
-        wish = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={held}-"} if held else {})
-        with self._session().get(url, headers=wish, timeout=self.timeout_s, stream=True) as answer:
+        with self._asked(url, {"Range": f"bytes={held}-"} if held else {}) as answer:
             status = answer.status_code
             if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 return False
@@ -204,11 +214,16 @@ class _Fetch:
                 file.write(data)
             return size is None or held == size
 
-    def _session(self) -> requests.Session:
-        if not hasattr(self.own, "session"):
-            self.own.session = self.sessions()
-        session: requests.Session = self.own.session
-        return session
+    def _asked(self, url: str, wish: Mapping[str, str]) -> requests.Response:
+        """Return the answer to GET; of a redirect, the answer of where it leads."""
+        plain = {**wish, "Accept-Encoding": "identity"}
+        options: Any = {"timeout": self.timeout_s, "stream": True, "allow_redirects": False}
+        answer = self.session.get(url, headers={**plain, **_NO_KEYS}, **options)
+        if not answer.is_redirect:
+            return answer
+        with answer:
+            target = urljoin(url, answer.headers["Location"])
+        return self.elsewhere.get(target, headers=plain, **options)
 
 
 def _wanted(said: Mapping[str, Any], folder: Path) -> list[Wanted]:
@@ -254,9 +269,3 @@ def _keep(path: Path, said: Mapping[str, Any]) -> None:
     draft = path.with_name(path.name + _PART)
     draft.write_text(json.dumps({**kept, "files": files}, indent=1) + "\n")
     draft.replace(path)
-
-
-def _plain_session() -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False
-    return session

@@ -91,7 +91,7 @@ class Admission:
             self._slots.release()
 
     @contextmanager
-    def piece(self, run: str, line: Line) -> Iterator[None]:
+    def piece(self, run: str, line: Line | None = None) -> Iterator[None]:
         """Hold a place for a piece of one upload, which may hold `limits.UPLOAD_PIECES_MAX`."""
         with self._guard:
             if self._pieces[run] >= limits.UPLOAD_PIECES_MAX:

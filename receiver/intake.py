@@ -6,17 +6,27 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Self
 
 from core import limits
-from core.errors import InvalidField, MissingField, TooLarge, UnsupportedType
+from core.errors import InvalidField, MissingField, TooLarge, UnreadableMedia, UnsupportedType
 from core.images import ImageKind
-from core.job import Source, check_id, is_sha256, source_key
+from core.job import Source, check_id, is_sha256, source_key, subtitles_key
 from core.media import Container
-from core.order import AS_DOCUMENTED, FIELDS, Contract, OrderRules, check_fits, read_order
+from core.order import (
+    AS_DOCUMENTED,
+    FIELDS,
+    Contract,
+    OrderRules,
+    check_fits,
+    read_order,
+    with_subtitles,
+)
 from core.ports import ObjectStore, ObjectWriter
 from core.sniffing import ACCEPTED, sniff, sniff_image
 from core.submission import Upload
+from core.subtitles import parse
 from receiver.multipart import FILE_FIELD
 
 
@@ -39,10 +49,15 @@ class Dialect:
     @property
     def known(self) -> tuple[str, ...]:
         """Return every field that means something."""
-        return (*self.ids, "sha256", *FIELDS)
+        return (*self.ids, "sha256", *FIELDS, SUBTITLES, _LANGUAGE)
 
 
 _ORGANIZATION: Final = "organization_id"
+SUBTITLES: Final = "subtitles"
+"""The field with subtitles in SRT or WebVTT, as text or as a file."""
+_LANGUAGE: Final = "subtitles_language"
+LONGER: Final = MappingProxyType({SUBTITLES: limits.SUBTITLES_BYTES_MAX})
+"""Bytes of fields that may be longer than others."""
 HANDSHAKE: Final = Dialect(contract=Contract.HANDSHAKE, id_field="video_id", organization_id=None)
 COMPRESS: Final = Dialect(
     contract=Contract.COMPRESS, id_field="media_id", organization_id="default"
@@ -115,7 +130,8 @@ class Intake:
         if name in self._fields:
             raise InvalidField(f"{name} is given twice")
         self._fields[name] = self._checked(name, value)
-        self._heard(name, self._fields[name])
+        if name != SUBTITLES:
+            self._heard(name, self._fields[name])
 
     def begin_file(self) -> None:
         """Refuse a second file."""
@@ -146,9 +162,13 @@ class Intake:
         if self._writer is None or self._container is None:
             raise _missing(FILE_FIELD)
         check_fits(order, is_image=isinstance(self._container, ImageKind))
+        if text := fields.get(SUBTITLES):
+            order = with_subtitles(order, fields.get(_LANGUAGE, ""))
         sha256 = self._digest.hexdigest()
         if fields.get("sha256", sha256) != sha256:
             raise InvalidField(f"the file that arrived has sha256 {sha256}; send it again")
+        if text:
+            self._keep_subtitles(text)
         committed = self._writer.commit()
         return Upload(
             job_id=fields[self._dialect.id_field],
@@ -164,6 +184,14 @@ class Intake:
             order=order,
         )
 
+    def _keep_subtitles(self, text: str) -> None:
+        """Commit the subtitles beside the source, as they came and before it."""
+        data = _bytes(text)
+        key = subtitles_key(self._run)
+        with self._objects.create(key, expected_bytes=len(data)) as writer:
+            writer.write(data)
+            writer.commit()
+
     def _check_size(self) -> None:
         if self._size <= self._max_bytes:
             return
@@ -176,6 +204,8 @@ class Intake:
             if not value:
                 raise _missing(name)
             return check_id(name, value)
+        if name in (SUBTITLES, _LANGUAGE):
+            return _readable(value) if name == SUBTITLES else value
         if name in FIELDS:
             read_order({name: value}, self._dialect.contract, self._bounds.orders)
             return value
@@ -215,6 +245,21 @@ class Intake:
     def _pass_on(self, writer: ObjectWriter, data: memoryview) -> None:
         self._digest.update(data)
         writer.write(data)
+
+
+def _readable(subtitles: str) -> str:
+    """Return subtitles that can be read; raises InvalidField with the line that cannot."""
+    if subtitles:
+        try:
+            parse(_bytes(subtitles))
+        except UnreadableMedia as error:
+            raise InvalidField(error.detail) from error
+    return subtitles
+
+
+def _bytes(text: str) -> bytes:
+    """Return a field as it came."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def too_large(max_bytes: int) -> TooLarge:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from python_multipart.exceptions import FormParserError
@@ -50,12 +52,16 @@ class Form:
     """Cuts a body that is fed in pieces of any size into fields and a file.
 
     The field named `file` goes to the sink as it comes, whatever else its part says. All other
-    fields are text of at most `limits.FIELD_BYTES_MAX` bytes. Raises MalformedMultipart, and
-    whatever the sink raises.
+    fields are text of at most `limits.FIELD_BYTES_MAX` bytes, or as many as `longer` says, by the
+    field's name; such a field may come as a file in any encoding, and what is no UTF-8 reaches the
+    sink in surrogates. Raises MalformedMultipart, and whatever the sink raises.
     """
 
-    def __init__(self, boundary: bytes, sink: Sink) -> None:
+    def __init__(
+        self, boundary: bytes, sink: Sink, *, longer: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         self._sink = sink
+        self._longer = longer
         self._delimiter = b"--" + boundary
         self._lead: bytes | None = b""
         self._delimiters = 0
@@ -142,18 +148,20 @@ class Form:
         if self._part.name == FILE_FIELD:
             self._sink.write_file(memoryview(data)[start:end])
             return
+        most = self._longer.get(self._part.name, limits.FIELD_BYTES_MAX)
         self._part.value += data[start:end]
-        if len(self._part.value) > limits.FIELD_BYTES_MAX:
+        if len(self._part.value) > most:
             raise MalformedMultipart(
-                f"a text field is over {limits.FIELD_BYTES_MAX} bytes; the recording goes into "
-                f"the field {FILE_FIELD!r}"
+                f"a text field is over {most} bytes; the recording goes into the field "
+                f"{FILE_FIELD!r}"
             )
 
     def _end_part(self) -> None:
         if self._part.name == FILE_FIELD:
             self._sink.end_file()
         else:
-            self._sink.take_field(self._part.name, self._part.value.decode("utf-8", "replace"))
+            unread = "surrogateescape" if self._part.name in self._longer else "replace"
+            self._sink.take_field(self._part.name, self._part.value.decode("utf-8", unread))
 
     def _end(self) -> None:
         self._ended = True

@@ -69,6 +69,7 @@ def _receive() -> Node:
             "file": _file(),
             "sha256": reference("Sha256"),
             **_order(),
+            **_subtitles(),
         },
     }
     return {
@@ -93,6 +94,7 @@ def _compress(operation: str) -> Node:
             "file": _file(),
             "sha256": reference("Sha256"),
             **_order(),
+            **_subtitles(),
         },
     }
     return {
@@ -134,6 +136,18 @@ def _order() -> Node:
             "description": "Of images: further sizes, comma-separated.",
         },
         "format": {"enum": list(FORMATS), "description": "Of images: what they are turned into."},
+    }
+
+
+def _subtitles() -> Node:
+    """Describe what goes into a set of renditions besides; not for direct uploads."""
+    return {
+        "subtitles": {
+            "type": "string",
+            "maxLength": limits.SUBTITLES_BYTES_MAX,
+            "description": "SRT or WebVTT, as text or as a file; with `renditions` only.",
+        },
+        "subtitles_language": {"type": "string", "description": "A BCP 47 tag, such as `en`."},
     }
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from core import limits
 from core.errors import Busy, ConflictingUpload, StoreFull, TruncatedUpload, Unavailable
-from core.job import Job, source_key
+from core.job import Job, source_key, subtitles_key
 from core.ledger import Ledger
 from core.submission import Upload
-from receiver.intake import Bounds, Dialect, Intake, too_large
+from receiver.intake import LONGER, Bounds, Dialect, Intake, too_large
 from receiver.multipart import Form, boundary_of
 
 
@@ -52,7 +52,7 @@ def submit(body: Body, *, ledger: Ledger, run: str, dialect: Dialect, bounds: Bo
             expected_bytes=body.announced,
             heard=body.heard,
         ) as intake:
-            _stream(body, Form(boundary, intake), intake, max_bytes)
+            _stream(body, Form(boundary, intake, longer=LONGER), intake, max_bytes)
             upload = replace(intake.commit(), traceparent=body.traceparent)
         return _record(ledger, upload)
     except StoreFull as error:
@@ -91,5 +91,7 @@ def _record(ledger: Ledger, upload: Upload) -> Job:
 def _delete(ledger: Ledger, upload: Upload) -> None:
     try:
         ledger.objects.delete(source_key(upload.run))
+        if upload.order.subtitles:
+            ledger.objects.delete(subtitles_key(upload.run))
     except Unavailable as error:
         ledger.log.emit("upload.left_to_sweep", job_id=upload.job_id, reason=error.detail)

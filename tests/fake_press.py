@@ -19,6 +19,7 @@ from core.presets import DEFAULT
 from tests.fakes import a_media_summary, sha256_of
 from tests.unit.media_facts import recording
 from transcoder.compress import Compressed
+from transcoder.ladder.texts import Sidecar
 from transcoder.pieces.encode import MadePiece
 from transcoder.pieces.ranged import Ranges
 
@@ -36,6 +37,7 @@ class FakePress:
     def __init__(self, act: Act | None = None, *, pieces: int = 0) -> None:
         self.act = act
         self.set_act: Act | None = None
+        self.sidecars: list[Sidecar] = []
         self.pieces = pieces
         self.too_large = 0
         self.folders: list[Path] = []
@@ -62,7 +64,7 @@ class FakePress:
         source: Path,
         folder: Path,
         *,
-        order: Order,
+        order: Order,  # noqa: ARG002 - the quality changes nothing here
         progress: Progress,
         stop: Callable[[], bool],
     ) -> Compressed:
@@ -114,6 +116,7 @@ class FakePress:
         folder: Path,
         *,
         order: Order,
+        subtitles: Sequence[Sidecar],
         progress: Progress,
         stop: Callable[[], bool],
     ) -> Path:
@@ -121,6 +124,7 @@ class FakePress:
         assert source.read_bytes() == SOURCE
         progress.report(50)
         self._work(f"set {order.ladder}", folder, stop)
+        self.sidecars = [*subtitles]
         (folder / "set").mkdir()
         if self.set_act:
             self.set_act(folder)

@@ -25,6 +25,7 @@ from core.errors import StepTimedOut
 from core.order import Order
 from core.ports import ObjectInfo, ObjectReader, ObjectStore, ObjectWriter, Progress
 from transcoder.compress import Compressed
+from transcoder.ladder.texts import Sidecar
 from transcoder.pieces.encode import MadePiece
 from transcoder.pieces.ranged import Ranges
 from transcoder.press import Press
@@ -132,12 +133,15 @@ class BoundedPress:
         folder: Path,
         *,
         order: Order,
+        subtitles: Sequence[Sidecar],
         progress: Progress,
         stop: Callable[[], bool],
     ) -> Path:
         """Bound it."""
         with self._timed() as press:
-            return press.renditions(source, folder, order=order, progress=progress, stop=stop)
+            return press.renditions(
+                source, folder, order=order, subtitles=subtitles, progress=progress, stop=stop
+            )
 
     @contextlib.contextmanager
     def _timed(self) -> Iterator[Press]:

@@ -3,7 +3,8 @@
 Part of the probe's program, so it imports nothing but the standard library. It tells what PyAV
 does not: whether the file breaks off, which edges of a picture the container cuts off, and
 whether its colours are Dolby Vision. Files are not trusted: every walk is bounded, and a value
-that makes no sense is left out.
+that makes no sense is left out. What lies inside a box ends where that box ends: else thousands of
+small boxes could each claim all that follows, and every walk would be as long as the file.
 """
 
 from __future__ import annotations
@@ -58,11 +59,11 @@ def _iso_media(file: BinaryIO, size: int) -> Facts:
     }
     if b"moov" not in kinds:
         return facts
-    _, start, end = seen[kinds.index(b"moov")]
-    tracks = [part for part in _boxes(file, start, min(end, size)) if part[0] == b"trak"]
+    _, start, end = _within(seen[kinds.index(b"moov")], size)
+    tracks = [_within(part, end) for part in _boxes(file, start, end) if part[0] == b"trak"]
     facts["pictures"] = [p for p in (_iso_picture(file, part) for part in tracks) if p is not None]
     if b"moof" in kinds and b"sidx" not in kinds:
-        facts |= {"fragmented": True, "header_duration_s": _movie_s(file, start, min(end, size))}
+        facts |= {"fragmented": True, "header_duration_s": _movie_s(file, start, end)}
     return facts
 
 
@@ -92,8 +93,12 @@ def _inside(file: BinaryIO, part: Part, *kinds: bytes) -> Part | None:
         found = next((box for box in _boxes(file, part[1], part[2]) if box[0] == kind), None)
         if found is None:
             return None
-        part = found
+        part = _within(found, part[2])
     return part
+
+
+def _within(part: Part, end: int) -> Part:
+    return part[0], part[1], min(part[2], end)
 
 
 def _iso_picture(file: BinaryIO, track: Part) -> Facts | None:
@@ -103,14 +108,15 @@ def _iso_picture(file: BinaryIO, track: Part) -> Facts | None:
     found = _inside(file, track, b"mdia", b"minf", b"stbl", b"stsd")
     entry = next(_boxes(file, found[1] + 8, found[2]), None) if found else None
     facts: Facts = {}
-    if entry is None:
+    if entry is None or found is None:
         return facts
-    for box in _boxes(file, entry[1] + SAMPLE_ENTRY_BYTES, entry[2]):
+    for box in _boxes(file, entry[1] + SAMPLE_ENTRY_BYTES, min(entry[2], found[2])):
         if box[0] in {b"dvcC", b"dvvC", b"dvwC"}:
             facts["dolby_vision"] = _dolby_vision(_body(file, box))
         elif box[0] == b"clap":
-            width, height = struct.unpack(">2H", _body(file, entry)[24:28])
-            facts["crop"] = _aperture(_body(file, box), width, height)
+            size = _body(file, entry)[24:28]
+            if len(size) == 4:  # noqa: PLR2004 - two 16-bit numbers
+                facts["crop"] = _aperture(_body(file, box), *struct.unpack(">2H", size))
     return facts
 
 
@@ -221,15 +227,18 @@ def _matroska(file: BinaryIO, size: int) -> Facts:
         if part[0] == _CLUSTER:
             break
         if part[0] == _TRACKS:
-            tracks = (p for p in _elements(file, part[1], part[2]) if p[0] == _TRACK)
+            index = _within(part, min(segment[2], size))
+            tracks = (p for p in _elements(file, index[1], index[2]) if p[0] == _TRACK)
             facts["pictures"] += [
-                p for p in (_track(file, track) for track in tracks) if p is not None
+                p
+                for p in (_track(file, _within(track, index[2])) for track in tracks)
+                if p is not None
             ]
     return facts
 
 
 def _track(file: BinaryIO, track: Part) -> Facts | None:
-    parts = {part[0]: part for part in _elements(file, track[1], track[2])}
+    parts = {p[0]: _within(p, track[2]) for p in _elements(file, track[1], track[2])}
     if _TYPE not in parts or _number(file, parts[_TYPE]) != 1:
         return None
     facts: Facts = {}

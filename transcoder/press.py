@@ -10,6 +10,7 @@ from core.assignment import Assignment
 from core.order import Order
 from core.ports import Progress
 from transcoder.compress import Compressed
+from transcoder.ladder.texts import Sidecar
 from transcoder.pieces.encode import MadePiece
 from transcoder.pieces.ranged import Ranges
 
@@ -79,8 +80,12 @@ class Press(Protocol):
         folder: Path,
         *,
         order: Order,
+        subtitles: Sequence[Sidecar],
         progress: Progress,
         stop: Callable[[], bool],
     ) -> Path:
-        """Make the set that `order` names; return its folder, whose manifest names every file."""
+        """Make the set that `order` names; return its folder, whose manifest names every file.
+
+        `subtitles` go into it beside those of the recording itself.
+        """
         ...

@@ -30,7 +30,8 @@ from transcoder.compress import (
     survey,
     workshop_in,
 )
-from transcoder.ladder.make import make_set
+from transcoder.ladder.make import Extras, make_set
+from transcoder.ladder.texts import Sidecar
 from transcoder.pieces.assemble import assemble
 from transcoder.pieces.encode import MadePiece, encode_piece
 from transcoder.pieces.ranged import FileRanges, Ranges
@@ -141,6 +142,7 @@ class MediaPress:
         folder: Path,
         *,
         order: Order,
+        subtitles: Sequence[Sidecar],
         progress: Progress,
         stop: Callable[[], bool],
     ) -> Path:
@@ -153,6 +155,7 @@ class MediaPress:
             budget_s=self.budget_s,
             progress=progress,
             stop=stop,
+            extras=Extras(subtitles=tuple(subtitles)),
         )
         return made.path
 

@@ -265,7 +265,9 @@ def _sound(context: Any) -> Facts | None:
 def _look(wish: Facts) -> dict[int, list[Any]]:
     """Decode the first frames of each video stream that is no cover art."""
     with _open(wish) as container:
-        looks: dict[int, list[Any]] = {s.index: [] for s in container.streams.video if _shows(s)}
+        looks: dict[int, list[Any]] = {
+            s.index: [] for s in container.streams.video if _shows(s) and s.codec_context
+        }
         streams = [container.streams[index] for index in looks]
         for stream in streams:
             stream.codec_context.thread_count = 1

@@ -7,6 +7,7 @@ the windows. A probe encodes it, decodes the result in the same process, and com
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -33,18 +34,47 @@ _LEVELS: Final = {
     b"lavfi.astats.2.RMS_level": 1,
 }
 _SILENT_DB: Final = -120.0
+_MAKER: Final = re.compile(rb"x264 - core (\d{1,4}) ")
+
+
+def greeting(ffmpeg: Path, container: Container, source: str, video: VideoEncode) -> list[str]:
+    """Return the argument list that copies the first frame to standard output.
+
+    In it x264 tells its version, and only there.
+    """
+    return [
+        *_beginning(ffmpeg),
+        *reading(container, source),
+        *("-map", f"0:{video.index}", "-c", "copy", "-frames:v", "1", "-f", "h264", "pipe:1"),
+    ]
+
+
+def maker_of(frame: bytes) -> int | None:
+    """Return the version of x264 that a recording's first frame tells of."""
+    found = _MAKER.search(frame)
+    return int(found[1]) if found else None
 
 
 def taking(
-    ffmpeg: Path, container: Container, source: str, video: VideoEncode, window: Window, to: str
+    ffmpeg: Path,
+    container: Container,
+    source: str,
+    video: VideoEncode,
+    window: Window,
+    to: str,
+    *,
+    maker: int | None = None,
 ) -> list[str]:
     """Return the argument list that writes the frames of `window` to `to`, without losses.
 
-    It is a bare H.264 stream: several of them in a row are one.
+    It is a bare H.264 stream: several of them in a row are one. `maker` is the version of x264 that
+    made the source: before 151 it coded 4:4:4 in its own way, which FFmpeg's decoder follows only
+    where it has been told, and the first frame is not in the window.
     """
     return [
         *_beginning(ffmpeg),
         *_within(window),
+        *(() if maker is None else ("-x264_build", str(maker))),
         *reading(container, source),
         *("-map", f"0:{video.index}", "-an", "-sn", "-dn"),
         *("-vf", filters(video), "-fps_mode", "passthrough"),

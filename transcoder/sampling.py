@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from core import limits
-from core.codecs import SCALES, Codec
+from core.codecs import Codec
 from core.errors import EncodeFailed, MediaError, PassingFailure
 from core.media import MediaInfo
 from core.plan import VideoEncode, encoding_of
@@ -23,10 +23,14 @@ from core.presets import Preset, Target, in_codec
 from core.smart import (
     PROBES_MAX,
     Choice,
+    Kind,
     Probe,
     Voice,
     Window,
+    alike,
     expected,
+    first_crf,
+    guessed_kind,
     kind_of,
     next_crf,
     sound_windows,
@@ -40,8 +44,11 @@ from transcoder.quality import (
     SAMPLE,
     SCORES,
     SIZES,
+    WINDOW_FRAMES_MAX,
+    greeting,
     heard_of,
     listening,
+    maker_of,
     measuring,
     probe_of,
     taking,
@@ -70,6 +77,9 @@ _FAILURES: Final = (
 """What comes of a program that fails, and of reading what it wrote where that is nonsense."""
 _FRAMES_MIN: Final = 12
 """Frames below which a sample says nothing."""
+_GREETING_BYTES_MAX: Final = 64 * limits.KIB
+"""Bytes of a recording's first frame in which its encoder tells its name: it stands in front."""
+_FULL_COLOUR: Final = "yuv444"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,60 +152,91 @@ class _Bench:
         if not parts:
             return choice
         try:
-            self._take(source, info, choice.preset, parts)
-            return self._search(info, choice, target)
+            guess = self._take(source, info, choice.preset, parts)
+            return self._search(info, choice, guess, target)
         except _FAILURES as error:
             return _doubtful(choice, "picture", error)
 
     def _take(
         self, source: str, info: MediaInfo, preset: Preset, parts: tuple[Window, ...]
-    ) -> None:
-        """Write the windows' frames into one file; raises EncodeFailed where there are none."""
+    ) -> Kind:
+        """Write the windows' frames into one file, and guess by its size what is shown.
+
+        Raises EncodeFailed where there are no frames.
+        """
         video = encoding_of(info, preset)
+        maker = self._maker(source, info, video)
         sample, part = self.tools.folder / SAMPLE, self.tools.folder / _PART
+        frames = 0.0
         sample.unlink(missing_ok=True)
         with sample.open("xb") as file:
             for number, window in enumerate(parts):
                 self.report(_HEARD + (_TAKEN - _HEARD) * number / len(parts))
-                argv = taking(self.tools.ffmpeg, info.container, source, video, window, _PART)
+                argv = taking(
+                    self.tools.ffmpeg, info.container, source, video, window, _PART, maker=maker
+                )
                 with contextlib.suppress(EncodeFailed):  # where frames are rare it may have none
                     self._run(argv, _PART_BYTES_MAX)
                     with opened(part) as piece:
                         shutil.copyfileobj(piece, file)
+                    frames += min(float(video.frame_rate) * window.length_s, WINDOW_FRAMES_MAX)
                 part.unlink(missing_ok=True)
                 if file.tell() > _SAMPLE_BYTES_MAX:
                     break
-        if sample.stat().st_size == 0:
+        size = sample.stat().st_size
+        if size == 0:
             raise EncodeFailed("no frame can be taken")
+        return guessed_kind(size, frames * video.width * video.height)
 
-    def _search(self, info: MediaInfo, choice: Choice, target: Target) -> Choice:
+    def _maker(self, source: str, info: MediaInfo, video: VideoEncode) -> int | None:
+        """Return the version of x264 where a decoder that begins in the middle must know it."""
+        stream = info.video
+        if stream is None or stream.picture is None or stream.codec != Codec.H264:
+            return None
+        if not (stream.picture.pix_fmt or "").startswith(_FULL_COLOUR):
+            return None
+        frame = Collector(most=_GREETING_BYTES_MAX)
+        self._run(greeting(self.tools.ffmpeg, info.container, source, video), 0, frame)
+        return maker_of(bytes(frame.data))
+
+    def _search(self, info: MediaInfo, choice: Choice, guess: Kind, target: Target) -> Choice:
         """Probe until the CRF is known; the first probe also tells the kind.
 
-        Only H.264 has a packet for each frame that says how much happens in it.
+        Only H.264 has a packet for each frame that says how much happens in it. Where the guess
+        was wrong, what the first probe measured says only where to begin.
         """
-        first = replace(choice.preset, crf=SCALES[choice.preset.codec].first)
-        probes = [self._probe(encoding_of(info, first))]
-        shown = probes[0]
-        if first.codec is not Codec.H264:
-            shown = self._probe(encoding_of(info, in_codec(first, Codec.H264)))
-        if len(shown.sizes) < _FRAMES_MIN:
-            raise EncodeFailed("there are too few frames")
-        kind = kind_of(shown)
-        for _ in range(PROBES_MAX - 1):
-            crf = next_crf(probes, kind, target)
-            if crf is None:
+        codec = choice.preset.codec
+        first = styled(choice.preset, guess, first_crf(guess, codec))
+        all_probes = [self._probe(encoding_of(info, first))]
+        kind = self._kind(info, first, all_probes[0])
+        probes = list(all_probes)
+        if not alike(guess, kind, codec):
+            crf = expected(probes, kind, target).crf
+            probes = [self._probe(encoding_of(info, styled(choice.preset, kind, crf)))]
+            all_probes += probes
+        while len(all_probes) < PROBES_MAX:
+            next_one = next_crf(probes, kind, target)
+            if next_one is None:
                 break
-            self.report(_TAKEN + (1 - _TAKEN) * len(probes) / PROBES_MAX)
-            preset = styled(choice.preset, kind, crf)
+            self.report(_TAKEN + (1 - _TAKEN) * len(all_probes) / PROBES_MAX)
+            preset = styled(choice.preset, kind, next_one)
             probes.append(self._probe(encoding_of(info, preset)))
+            all_probes.append(probes[-1])
         found = expected(probes, kind, target)
         return replace(
             choice,
             preset=styled(choice.preset, kind, found.crf),
             kind=kind,
             expected=found,
-            probes=tuple(probes),
+            probes=tuple(all_probes),
         )
+
+    def _kind(self, info: MediaInfo, preset: Preset, probe: Probe) -> Kind:
+        if preset.codec is not Codec.H264:
+            probe = self._probe(encoding_of(info, in_codec(preset, Codec.H264)))
+        if len(probe.sizes) < _FRAMES_MIN:
+            raise EncodeFailed("there are too few frames")
+        return kind_of(probe)
 
     def _probe(self, video: VideoEncode) -> Probe:
         self._run(measuring(self.tools.ffmpeg, video), _WRITTEN_BYTES_MAX)

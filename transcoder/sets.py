@@ -10,10 +10,11 @@ from pathlib import Path
 
 from core import limits
 from core.errors import Interrupted, LecternError, Unavailable
-from core.job import Job, RenditionSet, set_key
+from core.job import Job, RenditionSet, set_key, subtitles_key
 from core.ledger import Ledger
 from core.ports import ObjectStore, Progress
 from core.sets import MANIFEST, StoredSet, read_stored, summary
+from transcoder.ladder.texts import Sidecar
 from transcoder.press import Press
 
 
@@ -48,13 +49,25 @@ class SetWork:
         """Make the set in the private `folder`; `source()` brings the recording."""
         try:
             path = self.press.renditions(
-                source(), folder, order=job.order, progress=progress, stop=stop
+                source(),
+                folder,
+                order=job.order,
+                subtitles=self._subtitles(job),
+                progress=progress,
+                stop=stop,
             )
             return MadeFolder(path=path, warnings=_stored(path, job).said["warnings"])
         except Interrupted:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the result is delivered
             return MadeFolder(path=None, warnings=(self._told(job, error),))
+
+    def _subtitles(self, job: Job) -> tuple[Sidecar, ...]:
+        if not job.order.subtitles:
+            return ()
+        with self.ledger.objects.open(subtitles_key(job.run)) as body:
+            data = b"".join(iter(lambda: body.read(limits.CHUNK_BYTES), b""))
+        return (Sidecar(data=data, language=job.order.subtitles_language),)
 
     def commit(self, job: Job, made: MadeFolder) -> tuple[RenditionSet | None, tuple[str, ...]]:
         """Commit every file and then the manifest; return the set, and warnings."""

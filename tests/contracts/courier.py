@@ -126,6 +126,13 @@ class CourierContract:
         (delivery,) = lms.deliveries
         assert delivery.receipt == json.loads(RECEIPT.text)
 
+    def test_the_url_of_a_set_comes_along(self, lms: ExampleLms) -> None:
+        url = "https://lectern.example/sets/run-1.1.1800000000.proof/manifest.json"
+        with_set = replace(parcel_of(), manifest_url=url)
+        assert self.make(lms.url).send(with_set, Stored(VIDEO)) == Answered(status=200)
+        assert self.send(lms) == Answered(status=200)
+        assert [delivery.manifest_url for delivery in lms.deliveries] == [url, None]
+
     def test_an_empty_file_is_sent_too(self, lms: ExampleLms) -> None:
         outcome = self.make(lms.url).send(parcel_of(b""), Stored(b""))
         assert outcome == Answered(status=200)

@@ -75,6 +75,8 @@ class Stage:
         while not death.mark.exists() and len(rounds) < ROUNDS_MAX:
             rounds.append(self.round())
             rounds[-1].run()
+        if death.mark.exists() and not alone and len(self.tree.ends) == ends:
+            until(self.tree.revive, f"the death at {point}")  # by a call after the last job's end
         self.tree.disarm()
         self.tree.check_died(death, ends_before=ends)
         for one in rounds:
@@ -119,7 +121,8 @@ def chosen(points: Sequence[str], share: int, dice: random.Random) -> list[str]:
     for point in points:
         kinds[point.rpartition(" ")[0]].append(point)
     turns = list(kinds.values())
-    first = [dice.choice(turns[i * len(turns) // share]) for i in range(min(share, len(turns)))]
+    count = min(share, len(turns))
+    first = [dice.choice(turns[number * len(turns) // count]) for number in range(count)]
     more = [point for point in points if point not in first]
     return first + dice.sample(more, min(share - len(first), len(more)))
 

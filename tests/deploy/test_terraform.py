@@ -356,6 +356,35 @@ def test_every_service_has_an_account_of_its_own() -> None:
     assert FUNCTIONS.calls["function"]["service_account"] == "${var.accounts[each.key]}"
 
 
+def test_only_the_receiver_signs_urls_and_only_in_its_own_name() -> None:
+    """A token creator of another account could do all that this one may."""
+    creators = [
+        resource.body
+        for resource in IDENTITY.resources
+        if str(resource.body.get("role")).endswith("TokenCreator")
+    ]
+    own = IDENTITY.one("google_service_account_iam_member", "signs_urls")
+    assert own["service_account_id"] == '${google_service_account.service["receiver"].name}'
+    assert own["member"] == '${google_service_account.service["receiver"].member}'
+    of_pushes = IDENTITY.one("google_service_account_iam_member", "pushes")
+    assert len(creators) == 2
+    assert own in creators
+    assert of_pushes in creators
+
+
+def test_pages_may_only_read_what_a_url_opens() -> None:
+    """Players of any origin are sent on to the bucket; nothing can be written from a page."""
+    bucket = hcl.module("storage").one("google_storage_bucket", "recordings")
+    (rule,) = bucket["cors"]
+    assert (rule["origin"], rule["method"]) == (["*"], ["GET", "HEAD"])
+
+
+def test_whoever_makes_urls_of_the_service_is_told_its_own() -> None:
+    """Without PUBLIC_URL the front door takes no order of renditions."""
+    told = {name for name, environment in environments() if "PUBLIC_URL" in environment}
+    assert told == {"receiver", "courier"}
+
+
 def test_the_bucket_keeps_nothing_that_is_deleted() -> None:
     """Versions and soft deletion would keep recordings past their promised end."""
     bucket = hcl.module("storage").one("google_storage_bucket", "recordings")

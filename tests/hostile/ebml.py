@@ -50,7 +50,8 @@ def real(kind: bytes, value: float) -> bytes:
 
 def head(kind: bytes = b"matroska") -> bytes:
     """Return the head of a file."""
-    return element(HEAD, element(b"\x42\x82", kind), number(b"\x42\x87", 4), number(b"\x42\x85", 2))
+    name = b"\x42\x82" + size_of(len(kind), 1) + kind
+    return element(HEAD, name, number(b"\x42\x87", 4), number(b"\x42\x85", 2))
 
 
 def info(duration: float | None = 1000.0, scale: int = 1_000_000, *more: bytes) -> bytes:

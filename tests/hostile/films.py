@@ -83,7 +83,7 @@ def _loop_of_seeks(bases: Bases) -> bytes:
 def _cues(bases: Bases) -> bytes:
     point = element(
         b"\xbb", number(b"\xb3", 0), element(b"\xb7", number(b"\xf7", 1), number(b"\xf1", 0))
-    )  # noqa: E501
+    )
     many = element(ebml.CUES, point * 20_000)
     return file(info(), element(ebml.TRACKS, picture_track()), many, film([bases["jpg"]] * 10))
 
@@ -97,7 +97,7 @@ def _references() -> dict[str, Make]:
     )  # fmt: skip
     atom = element(
         b"\xb6", number(b"\x73\xc4", 1), number(b"\x91", 0), element(b"\x6e\x67", bytes(16))
-    )  # noqa: E501
+    )
     chapters = element(ebml.CHAPTERS, element(b"\x45\xb9", number(b"\x45\xdd", 1), atom * 500))
     return {
         "segments_before_and_after": _film(about=info(1000.0, 1_000_000, *elsewhere)),
@@ -136,11 +136,35 @@ def _numbers() -> dict[str, Make]:
         "sound_of_negative_hertz": _film(picture_track(), sound_track(hertz=-8000.0)),
         "sound_of_65535_channels": _film(picture_track(), sound_track(channels=65_535)),
         "sound_without_channels": _film(picture_track(), sound_track(channels=0)),
-        "crop_of_everything": _film(picture_track(element(ebml.VIDEO, number(b"\xb0", 64), number(b"\xba", 48), *(number(c, 2**31) for c in (b"\x54\xcc", b"\x54\xbb", b"\x54\xdd", b"\x54\xaa"))))),
-        "shape_0_to_0": _film(picture_track(element(ebml.VIDEO, number(b"\xb0", 64), number(b"\xba", 48), number(b"\x54\xb0", 0), number(b"\x54\xba", 0)))),
+        "crop_of_everything": _film(
+            picture_track(
+                element(
+                    ebml.VIDEO,
+                    number(b"\xb0", 64),
+                    number(b"\xba", 48),
+                    *(
+                        number(c, 2**31)
+                        for c in (b"\x54\xcc", b"\x54\xbb", b"\x54\xdd", b"\x54\xaa")
+                    ),
+                )
+            )
+        ),
+        "shape_0_to_0": _film(
+            picture_track(
+                element(
+                    ebml.VIDEO,
+                    number(b"\xb0", 64),
+                    number(b"\xba", 48),
+                    number(b"\x54\xb0", 0),
+                    number(b"\x54\xba", 0),
+                )
+            )
+        ),
         "version_of_the_future": lambda b: b["mkv"].replace(b"\x42\x85\x81", b"\x42\x85\xfe"),
-        "gain_by_seeking_far": _film(picture_track(number(b"\x56\xaa", 2**63), number(b"\x56\xbb", 2**63))),
-    }  # fmt: skip
+        "gain_by_seeking_far": _film(
+            picture_track(number(b"\x56\xaa", 2**63), number(b"\x56\xbb", 2**63))
+        ),
+    }
 
 
 def _structure() -> dict[str, Make]:
@@ -153,30 +177,145 @@ def _structure() -> dict[str, Make]:
         "private_data_as_a_bomb": _film(_coding(zip_coding, private=bomb)),
         "frames_stripped_of_much": _film(_coding(strip, private=b"")),
         "frames_encrypted": _film(_coding(crypt, private=b"")),
-        "chapters_five_thousand_deep": _film(more=(element(ebml.CHAPTERS, element(b"\x45\xb9", _nested(b"\xb6", 5000))),)),
-        "tags_five_thousand_deep": _film(more=(element(ebml.TAGS, element(b"\x73\x73", _nested(b"\x67\xc8", 5000))),)),
+        "chapters_five_thousand_deep": _film(
+            more=(element(ebml.CHAPTERS, element(b"\x45\xb9", _nested(b"\xb6", 5000))),)
+        ),
+        "tags_five_thousand_deep": _film(
+            more=(element(ebml.TAGS, element(b"\x73\x73", _nested(b"\x67\xc8", 5000))),)
+        ),
         "segments_two_thousand_deep": lambda _: ebml.head() + _nested(ebml.SEGMENT, 2000),
         "tracks_that_overlap": _overlapping,
         "contents_in_a_loop": _loop_of_seeks,
         "cues_to_nowhere": _cues,
-        "sizes_unknown_everywhere": lambda b: ebml.head() + ebml.SEGMENT + ebml.UNKNOWN + ebml.TRACKS + ebml.UNKNOWN + picture_track() + ebml.CLUSTER + ebml.UNKNOWN + number(b"\xe7", 0) + ebml.block(b["jpg"], 0),
-        "size_of_72_petabytes": lambda b: ebml.head() + lying(ebml.SEGMENT, 2**56 - 2, info() + lying(ebml.TRACKS, 2**55)),
+        "sizes_unknown_everywhere": lambda b: (
+            ebml.head()
+            + ebml.SEGMENT
+            + ebml.UNKNOWN
+            + ebml.TRACKS
+            + ebml.UNKNOWN
+            + picture_track()
+            + ebml.CLUSTER
+            + ebml.UNKNOWN
+            + number(b"\xe7", 0)
+            + ebml.block(b["jpg"], 0)
+        ),
+        "size_of_72_petabytes": lambda _: (
+            ebml.head() + lying(ebml.SEGMENT, 2**56 - 2, info() + lying(ebml.TRACKS, 2**55))
+        ),
         "void_as_far_as_it_goes": _film(more=(lying(b"\xec", 2**40),)),
-        "laces_that_lie": lambda b: file(info(), element(ebml.TRACKS, picture_track()), cluster(0, laces, ebml.block(b["jpg"], 0))),
-        "blocks_of_nothing": lambda _: file(info(), element(ebml.TRACKS, picture_track()), cluster(0, *[ebml.block(b"", 0)] * 50_000)),
-        "blocks_of_one_byte": lambda _: file(info(), element(ebml.TRACKS, picture_track()), cluster(0, *[ebml.block(b"\xff", at % 999) for at in range(50_000)])),
-        "blocks_of_no_track": lambda b: file(info(), element(ebml.TRACKS, picture_track()), cluster(0, ebml.block(b["jpg"], 0, track=99))),
-        "time_runs_backwards": lambda b: file(info(), element(ebml.TRACKS, picture_track()), *(cluster(at * 1000, ebml.block(b["jpg"], 0)) for at in range(20, 0, -1))),
-        "time_jumps_by_years": lambda b: file(info(), element(ebml.TRACKS, picture_track()), *(cluster(at * 10**11, ebml.block(b["jpg"], 0)) for at in range(3))),
-        "time_jumps_by_hours": lambda b: file(info(), element(ebml.TRACKS, picture_track(), sound_track()), *(cluster(at * 3_600_000, ebml.block(b["jpg"], 0), ebml.block(bytes(1600), 0, track=2)) for at in range(20))),
-        "time_beyond_all_numbers": lambda b: file(info(), element(ebml.TRACKS, picture_track()), cluster(2**63 - 1, ebml.block(b["jpg"], 32_767))),
-        "all_at_the_same_time": lambda b: file(info(), element(ebml.TRACKS, picture_track()), film([b["jpg"]] * 300, 0)),
-        "clusters_of_nothing": lambda b: file(info(), element(ebml.TRACKS, picture_track()), cluster(0) * 50_000, film([b["jpg"]] * 3)),
-        "tags_by_the_thousand": _film(more=(element(ebml.TAGS, *[element(b"\x73\x73", element(b"\x67\xc8", element(b"\x45\xa3", b"N" * 99), element(b"\x44\x87", b"V" * 999)))] * 2000),)),
-        "duration_by_tag_a_lie": _film(picture_track(), more=(element(ebml.TAGS, element(b"\x73\x73", element(b"\x67\xc8", element(b"\x45\xa3", b"DURATION"), element(b"\x44\x87", b"99:99:99.999999999")))),)),
-        "colours_of_nowhere": _film(picture_track(element(ebml.VIDEO, number(b"\xb0", 64), number(b"\xba", 48), element(b"\x55\xb0", number(b"\x55\xb1", 255), number(b"\x55\xb9", 99), number(b"\x55\xba", 77), number(b"\x55\xbb", 88), element(b"\x55\xd0", real(b"\x55\xd9", math.nan)))))),
-        "rotated_by_nan": _film(picture_track(element(ebml.VIDEO, number(b"\xb0", 64), number(b"\xba", 48), element(b"\x76\x70", number(b"\x76\x71", 0), real(b"\x76\x75", math.nan))))),
-    }  # fmt: skip
+        "laces_that_lie": lambda b: file(
+            info(),
+            element(ebml.TRACKS, picture_track()),
+            cluster(0, laces, ebml.block(b["jpg"], 0)),
+        ),
+        "blocks_of_nothing": lambda _: file(
+            info(),
+            element(ebml.TRACKS, picture_track()),
+            cluster(0, *[ebml.block(b"", 0)] * 50_000),
+        ),
+        "blocks_of_one_byte": lambda _: file(
+            info(),
+            element(ebml.TRACKS, picture_track()),
+            cluster(0, *[ebml.block(b"\xff", at % 999) for at in range(50_000)]),
+        ),
+        "blocks_of_no_track": lambda b: file(
+            info(),
+            element(ebml.TRACKS, picture_track()),
+            cluster(0, ebml.block(b["jpg"], 0, track=99)),
+        ),
+        "time_runs_backwards": lambda b: file(
+            info(),
+            element(ebml.TRACKS, picture_track()),
+            *(cluster(at * 1000, ebml.block(b["jpg"], 0)) for at in range(20, 0, -1)),
+        ),
+        "time_jumps_by_years": lambda b: file(
+            info(),
+            element(ebml.TRACKS, picture_track()),
+            *(cluster(at * 10**11, ebml.block(b["jpg"], 0)) for at in range(3)),
+        ),
+        "time_jumps_by_hours": lambda b: file(
+            info(),
+            element(ebml.TRACKS, picture_track(), sound_track()),
+            *(
+                cluster(
+                    at * 3_600_000, ebml.block(b["jpg"], 0), ebml.block(bytes(1600), 0, track=2)
+                )
+                for at in range(20)
+            ),
+        ),
+        "time_beyond_all_numbers": lambda b: file(
+            info(),
+            element(ebml.TRACKS, picture_track()),
+            cluster(2**63 - 1, ebml.block(b["jpg"], 32_767)),
+        ),
+        "all_at_the_same_time": lambda b: file(
+            info(), element(ebml.TRACKS, picture_track()), film([b["jpg"]] * 300, 0)
+        ),
+        "clusters_of_nothing": lambda b: file(
+            info(), element(ebml.TRACKS, picture_track()), cluster(0) * 50_000, film([b["jpg"]] * 3)
+        ),
+        "tags_by_the_thousand": _film(
+            more=(
+                element(
+                    ebml.TAGS,
+                    *[
+                        element(
+                            b"\x73\x73",
+                            element(
+                                b"\x67\xc8",
+                                element(b"\x45\xa3", b"N" * 99),
+                                element(b"\x44\x87", b"V" * 999),
+                            ),
+                        )
+                    ]
+                    * 2000,
+                ),
+            )
+        ),
+        "duration_by_tag_a_lie": _film(
+            picture_track(),
+            more=(
+                element(
+                    ebml.TAGS,
+                    element(
+                        b"\x73\x73",
+                        element(
+                            b"\x67\xc8",
+                            element(b"\x45\xa3", b"DURATION"),
+                            element(b"\x44\x87", b"99:99:99.999999999"),
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        "colours_of_nowhere": _film(
+            picture_track(
+                element(
+                    ebml.VIDEO,
+                    number(b"\xb0", 64),
+                    number(b"\xba", 48),
+                    element(
+                        b"\x55\xb0",
+                        number(b"\x55\xb1", 255),
+                        number(b"\x55\xb9", 99),
+                        number(b"\x55\xba", 77),
+                        number(b"\x55\xbb", 88),
+                        element(b"\x55\xd0", real(b"\x55\xd9", math.nan)),
+                    ),
+                )
+            )
+        ),
+        "rotated_by_nan": _film(
+            picture_track(
+                element(
+                    ebml.VIDEO,
+                    number(b"\xb0", 64),
+                    number(b"\xba", 48),
+                    element(b"\x76\x70", number(b"\x76\x71", 0), real(b"\x76\x75", math.nan)),
+                )
+            )
+        ),
+    }
 
 
 def films() -> list[Crafted]:

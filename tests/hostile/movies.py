@@ -146,9 +146,15 @@ def _tables() -> dict[str, Make]:
         "stts_of_no_time": _table(b"stts", 1, 10, 0),
         "stts_of_long_frames": _table(b"stts", 1, 10, MAX),
         "stts_negative": _table(b"stts", 2, 1, 100, 9, 2**31 + 5),
-        "stts_of_a_million_entries": _table(b"stts", 1_000_000, more=struct.pack(">II", 1, 1) * 10**6),
-        "ctts_of_4e9_frames": _extra(box(b"ctts", struct.pack(">IIII", 0, 1, MAX, MAX)), inside=(b"trak", *SAMPLES)),
-        "ctts_far_back": _extra(box(b"ctts", struct.pack(">IIIi", 1 << 24, 1, 10, -(2**31))), inside=(b"trak", *SAMPLES)),
+        "stts_of_a_million_entries": _table(
+            b"stts", 1_000_000, more=struct.pack(">II", 1, 1) * 10**6
+        ),
+        "ctts_of_4e9_frames": _extra(
+            box(b"ctts", struct.pack(">IIII", 0, 1, MAX, MAX)), inside=(b"trak", *SAMPLES)
+        ),
+        "ctts_far_back": _extra(
+            box(b"ctts", struct.pack(">IIIi", 1 << 24, 1, 10, -(2**31))), inside=(b"trak", *SAMPLES)
+        ),
         "stsz_of_4e9_bytes_each": _table(b"stsz", 1, MAX),
         "stsz_of_4e9_entries": _table(b"stsz", 0, MAX),
         "stsz_of_huge_samples": _table(b"stsz", 2**31 - 1, 10),
@@ -160,10 +166,12 @@ def _tables() -> dict[str, Make]:
         "stsc_of_4e9_entries": _table(b"stsc", MAX, 1, MAX, 1),
         "stsc_of_4e9_samples": _table(b"stsc", 1, 1, MAX, 1),
         "stsc_of_nothing": _table(b"stsc", 1, 0, 0, 0),
-        "stss_of_4e9_entries": _extra(box(b"stss", struct.pack(">III", 0, MAX, 1)), inside=(b"trak", *SAMPLES)),
+        "stss_of_4e9_entries": _extra(
+            box(b"stss", struct.pack(">III", 0, MAX, 1)), inside=(b"trak", *SAMPLES)
+        ),
         "stsd_of_nothing": _table(b"stsd", 0),
         "stsd_of_4e9_entries": _table(b"stsd", MAX),
-    }  # fmt: skip
+    }
 
 
 def _times() -> dict[str, Make]:
@@ -183,8 +191,10 @@ def _times() -> dict[str, Make]:
         "movie_timescale_0": _mp4(patched(b"mvhd", at=12, value=bytes(4))),
         "movie_duration_4e9": _mp4(patched(b"mvhd", at=16, value=huge)),
         "frames_a_day_apart": _table(b"stts", 1, 10, 10_240 * 86_400),
-        "frames_a_microsecond_apart": _mp4(patched(*_MEDIA_HEAD, at=12, value=struct.pack(">I", 10_240_000))),
-    }  # fmt: skip
+        "frames_a_microsecond_apart": _mp4(
+            patched(*_MEDIA_HEAD, at=12, value=struct.pack(">I", 10_240_000))
+        ),
+    }
 
 
 def _shapes() -> dict[str, Make]:
@@ -199,14 +209,20 @@ def _shapes() -> dict[str, Make]:
         "entry_of_no_codec": entry(4, b"\0\xff\n\x1b"),
         "matrix_of_zeros": _mp4(patched(*_TRACK_HEAD, at=40, value=bytes(36))),
         "matrix_of_ones": _mp4(patched(*_TRACK_HEAD, at=40, value=b"\xff" * 36)),
-        "matrix_by_31_degrees": _mp4(patched(*_TRACK_HEAD, at=40, value=struct.pack(">9i", 56175, 33754, 0, -33754, 56175, 0, 0, 0, 1 << 30))),
+        "matrix_by_31_degrees": _mp4(
+            patched(
+                *_TRACK_HEAD,
+                at=40,
+                value=struct.pack(">9i", 56175, 33754, 0, -33754, 56175, 0, 0, 0, 1 << 30),
+            )
+        ),
         "clap_of_nothing": _extra_entry(box(b"clap", bytes(32))),
         "clap_of_4e9": _extra_entry(box(b"clap", b"\xff" * 32)),
         "pasp_0_to_0": _extra_entry(box(b"pasp", bytes(8))),
         "pasp_4e9_to_1": _extra_entry(box(b"pasp", struct.pack(">II", MAX, 1))),
         "colr_of_nowhere": _extra_entry(box(b"colr", b"nclx", b"\xff" * 7)),
         "dolby_vision_of_nowhere": _extra_entry(box(b"dvcC", b"\xff" * 24)),
-    }  # fmt: skip
+    }
 
 
 def _extra_entry(part: bytes) -> Make:
@@ -237,17 +253,30 @@ def _structure() -> dict[str, Make]:
         "box_of_size_one": lambda b: b["mp4"] + lying(b"free", 1),
         "box_of_8_exabytes": lambda b: b["mp4"] + lying(b"free", 2**63 - 1),
         "box_of_16_exabytes": lambda b: lying(b"free", 2**64 - 1) + b["mp4"],
-        "boxes_by_the_hundred_thousand": lambda b: b["mp4"][:32] + box(b"free") * 150_000 + b["mp4"][32:],
-        "chapters_of_itself": _extra(box(b"tref", box(b"chap", struct.pack(">3I", 1, 2, 9))), inside=(b"trak",)),
+        "boxes_by_the_hundred_thousand": lambda b: (
+            b["mp4"][:32] + box(b"free") * 150_000 + b["mp4"][32:]
+        ),
+        "chapters_of_itself": _extra(
+            box(b"tref", box(b"chap", struct.pack(">3I", 1, 2, 9))), inside=(b"trak",)
+        ),
         "covers_as_a_bomb": _extra(box(b"udta", covers)),
-        "handler_of_nowhere": _mp4(patched(b"trak", b"mdia", b"hdlr", at=8, value=b"\xff\xff\xff\xff")),
+        "handler_of_nowhere": _mp4(
+            patched(b"trak", b"mdia", b"hdlr", at=8, value=b"\xff\xff\xff\xff")
+        ),
         "all_handlers_text": _mp4(patched(b"trak", b"mdia", b"hdlr", at=8, value=b"text")),
-        "sidx_in_a_loop": lambda b: b["frag.mp4"] + box(b"sidx", struct.pack(">IIIIIHHIII", 0, 1, 1000, 0, 0, 0, 1, 0x80000000, 1000, 0)),
+        "sidx_in_a_loop": lambda b: (
+            b["frag.mp4"]
+            + box(b"sidx", struct.pack(">IIIIIHHIII", 0, 1, 1000, 0, 0, 0, 1, 0x80000000, 1000, 0))
+        ),
         "fragment_of_4e9_samples": _fragment(4, b"\xff\xff\xff\xff", b"moof", b"traf", b"trun"),
-        "fragment_at_the_end_of_time": _fragment(4, b"\x7f" + b"\xff" * 7, b"moof", b"traf", b"tfdt"),
+        "fragment_at_the_end_of_time": _fragment(
+            4, b"\x7f" + b"\xff" * 7, b"moof", b"traf", b"tfdt"
+        ),
         "fragment_of_no_track": _fragment(4, b"\xff\xff\xff\xff", b"moof", b"traf", b"tfhd"),
-        "fragments_swapped": lambda b: b["frag.mp4"][:900] + b["frag.mp4"][4000:] + b["frag.mp4"][900:4000],
-    }  # fmt: skip
+        "fragments_swapped": lambda b: (
+            b["frag.mp4"][:900] + b["frag.mp4"][4000:] + b["frag.mp4"][900:4000]
+        ),
+    }
 
 
 def movies() -> list[Crafted]:
@@ -255,11 +284,6 @@ def movies() -> list[Crafted]:
     url = SOCKET + b"x.mp4\0"
     return [
         *refused(
-            media_in_another_file_by_url=_reference(b"url ", b"file://" + NEIGHBOUR + b"\0"),
-            media_on_a_server_by_url=_reference(b"url ", url),
-            media_in_another_file_by_name=_reference(b"urn ", b"x\0" + NEIGHBOUR + b"\0"),
-            media_in_another_file_by_alias=_reference(b"alis", _alias(NEIGHBOUR)),
-            media_on_a_server_by_alias=_reference(b"alis", _alias(SOCKET)),
             a_movie_of_references=_reference_movie,
             subtitles_only=lambda bases: bases["subtitles.mp4"],
             svq1_picture=lambda bases: bases["svq1.mov"],
@@ -269,6 +293,11 @@ def movies() -> list[Crafted]:
             **_times(),
             **_shapes(),
             **_structure(),
+            media_in_another_file_by_url=_reference(b"url ", b"file://" + NEIGHBOUR + b"\0"),
+            media_on_a_server_by_url=_reference(b"url ", url),
+            media_in_another_file_by_name=_reference(b"urn ", b"x\0" + NEIGHBOUR + b"\0"),
+            media_in_another_file_by_alias=_reference(b"alis", _alias(NEIGHBOUR)),
+            media_on_a_server_by_alias=_reference(b"alis", _alias(SOCKET)),
             encrypted=_encrypted,
             mp4_head_on_matroska=_swapped("fast.mp4", "mkv"),
             matroska_head_on_mp4=_swapped("mkv", "fast.mp4"),

@@ -270,7 +270,7 @@ def test_uploads_that_stand_still_do_not_keep_others_from_an_answer(service: Ser
     with contextlib.ExitStack() as stack:
         for _ in range(UPLOADS + 2):  # an upload of the test before may hold a place for a moment
             connection = stack.enter_context(service.connect())
-            connection.sendall(_head(1000) + b"--lectern")
+            connection.sendall(_head(100_000) + b"--lectern")
         _wait_until(lambda: _post(service, _lecture().body()).status_code == 429)
         assert requests.get(f"{service.url}/health", timeout=_PATIENCE_S).status_code == 200
     _wait_until(lambda: _post(service, _lecture().body()).status_code == 200)

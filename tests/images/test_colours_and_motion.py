@@ -114,13 +114,13 @@ def test_an_animated_webp_moves_in_every_size(studio: Studio) -> None:
     source = drawing.webp(drawn[0], save_all=True, append_images=drawn[1:], duration=waits, loop=3)
     made = studio.make(source, "thumbnail", "original")
     for image in made.images:
-        shown = Image.open(image.path)
         told = []
-        for given, frame in zip(drawn, ImageSequence.Iterator(shown), strict=True):
-            assert far(frame, given.resize(frame.size, Image.Resampling.LANCZOS)) < 5
-            told.append(frame.info["duration"])
+        with Image.open(image.path) as shown:
+            for given, frame in zip(drawn, ImageSequence.Iterator(shown), strict=True):
+                assert far(frame, given.resize(frame.size, Image.Resampling.LANCZOS)) < 5
+                told.append(frame.info["duration"])
+            assert shown.info["loop"] == 3
         assert told == waits
-        assert shown.info["loop"] == 3
     assert made.images[0].width == 320
 
 
@@ -129,9 +129,10 @@ def test_an_animated_png_is_kept_and_its_thumbnail_stands_still(studio: Studio) 
     drawn = frames()
     source = drawing.png(drawn[0], save_all=True, append_images=drawn[1:], duration=50)
     made = studio.make(source, "original", "thumbnail", form="webp")
-    moving, still = (Image.open(image.path) for image in made.images)
-    assert getattr(moving, "n_frames", 1) == 6
-    assert getattr(still, "n_frames", 1) == 1
-    assert moving.format == "PNG"
+    moving, still = made.images
+    with Image.open(moving.path) as shown:
+        assert (shown.format, getattr(shown, "n_frames", 1)) == ("PNG", 6)
+    with Image.open(still.path) as shown:
+        assert (shown.format, getattr(shown, "n_frames", 1)) == ("WEBP", 1)
     assert any("first picture" in warning for warning in made.warnings)
     assert any("stays PNG" in warning for warning in made.warnings)

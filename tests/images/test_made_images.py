@@ -35,7 +35,7 @@ def test_a_photo_gets_small_in_all_sizes_and_stays_like_itself(studio: Studio) -
         shown = drawing.opened(image.path)
         assert (shown.format, shown.size) == ("JPEG", size)
         assert image.likeness.low >= bar - 0.005
-        assert far(shown, source_of(source).resize(size, Image.Resampling.LANCZOS)) < 4
+        assert far(shown, source_of(source).resize(size, Image.Resampling.LANCZOS)) < 6
     assert made.images[3].size < len(source) * 0.6
     assert made.warnings == ()
 
@@ -43,7 +43,7 @@ def test_a_photo_gets_small_in_all_sizes_and_stays_like_itself(studio: Studio) -
 @pytest.mark.parametrize("kind", ["jpeg", "webp", "avif"])
 def test_a_better_quality_has_more_bytes_and_reaches_its_bar(studio: Studio, kind: str) -> None:
     """From low to ultra."""
-    source = drawing.of_kind("jpeg" if kind == "jpeg" else "webp", quality=100)
+    source = drawing.jpeg(drawing.photo(800, 600), quality=98)
     form = None if kind == "jpeg" else kind
     sizes = []
     for level in QualityLevel:
@@ -75,8 +75,8 @@ def test_a_source_that_is_small_already_keeps_its_pixels_and_loses_its_metadata(
 ) -> None:
     """Kept is lossless; how it must be turned is all that EXIF still says."""
     picture = drawing.photo(200, 120).quantize(16) if kind == "png" else drawing.photo(200, 120)
-    how = {"png": {"optimize": True}, "jpeg": {"quality": 20}, "webp": {"quality": 20}}[kind]
-    source = drawing.of_kind(kind, picture, exif=drawing.exif(orientation), **how)
+    quality = {} if kind == "png" else {"quality": 20}
+    source = drawing.of_kind(kind, picture, exif=drawing.exif(orientation), **quality)
     made = studio.make(source)
     shown = drawing.opened(made.images[0].path)
     if kind != "png":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+import requests
 from flask import Flask, Response, request
 from werkzeug.serving import make_server
 
@@ -238,3 +239,35 @@ def test_the_service_key_stays_at_home(server: Server, tmp_path: Path) -> None:
         client.fetch_set(server.url, tmp_path)
     check(tmp_path)
     assert not any("X-Internal-Service-Key" in headers for headers in server.headers)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_platform_s_token_goes_to_the_service_itself_only(
+    server: Server, tmp_path: Path, *, own: bool
+) -> None:
+    """Cloud Run lets nobody in without one, whatever a URL is worth to the service."""
+    base = server.base.rpartition("/sets/")[0] if own else "http://127.0.0.1:9"
+    session = requests.Session()
+    session.headers["Authorization"] = "Bearer a-token"
+    with LecternClient(base, "a-key-of-the-lms-backend", session=session) as client:
+        client.fetch_set(server.url, tmp_path)
+    assert {headers.get("Authorization") for headers in server.headers} == {
+        "Bearer a-token" if own else None
+    }
+    assert not any("X-Internal-Service-Key" in headers for headers in server.headers)
+
+
+def test_where_it_is_sent_on_nothing_of_its_own_goes_along(server: Server, tmp_path: Path) -> None:
+    """The object store's URL carries an authority of its own, and a token would be leaked."""
+    with Server() as store:
+
+        def send_on(path: str) -> Response:
+            return Response(status=302, headers={"Location": f"{store.base}/{path}"})
+
+        server.tricks.extend([send_on] * 5)
+        session = requests.Session()
+        session.headers["Authorization"] = "Bearer a-token"
+        fetch_set(server.url, tmp_path, session=session)
+        check(tmp_path)
+        assert sum(store.asked.values()) == 5
+        assert not any("Authorization" in headers for headers in store.headers)

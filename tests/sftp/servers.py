@@ -80,21 +80,22 @@ def openssh(
     host_keys: Sequence[KeyFile],
     user_key: KeyFile,
     options: str = "",
+    config: str = "",
     file_blocks_max: int | None = None,
 ) -> Iterator[Server]:
     """Run OpenSSH's server, as this user, one process for each connection.
 
-    `options` go to its SFTP part. With `file_blocks_max` no file can become longer than so many
-    blocks of 512 bytes: what goes beyond fails, as on a full disk.
+    `options` go to its SFTP part, `config` to its settings. With `file_blocks_max` no file can
+    become longer than so many blocks of 512 bytes: what goes beyond fails, as on a full disk.
     """
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # it insists
     authorized = folder / "authorized_keys"
     authorized.write_text(user_key.line + "\n")
-    config = folder / "sshd_config"
+    settings = folder / "sshd_config"
     keys = "".join(f"HostKey {each.path}\n" for each in host_keys)
-    config.write_text(keys + _CONFIG.format(options=options, authorized=authorized))
-    argv = [find_sshd(), "-i", "-e", "-f", str(config)]
+    settings.write_text(keys + _CONFIG.format(options=options, authorized=authorized) + config)
+    argv = [find_sshd(), "-i", "-e", "-f", str(settings)]
     if file_blocks_max is not None:
         limit = f'ulimit -f {file_blocks_max}; trap "" XFSZ; exec "$@"'
         argv = ["/bin/sh", "-c", limit, "sh", *argv]

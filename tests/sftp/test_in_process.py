@@ -106,7 +106,7 @@ def test_keys_and_settings_of_this_machine_s_user_are_not_used(
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True)
     (home / ".ssh" / "id_ed25519").write_text(user_key.text)
-    (home / ".ssh" / "config").write_text("Host *\n  User nobody-at-all\n  Port 9\n")
+    (home / ".ssh" / "config").write_text("Host *\n  KexAlgorithms diffie-hellman-group1-sha1\n")
     server = run(Behaviour)
     (home / ".ssh" / "known_hosts").write_text(server.known_hosts())
     monkeypatch.setenv("HOME", str(home))
@@ -257,6 +257,23 @@ def test_a_file_that_did_not_arrive_whole_never_gets_its_name(run: Run) -> None:
     assert isinstance(outcome, Unanswered)
     assert outcome.reason.endswith(f"bytes arrived instead of {len(VIDEO)}, and were removed")
     assert names_in(server.folder) == []
+
+
+class CannotGoOn(Behaviour):
+    """Writes files from their beginning only, as object stores do."""
+
+    def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:
+        """Open a new file, or refuse."""
+        if Path(os.fsdecode(path)).exists() and not pflags & asyncssh.FXF_TRUNC:
+            raise asyncssh.SFTPFailure("only whole files, please")
+        return super().open(path, pflags, attrs)
+
+
+def test_storage_that_cannot_go_on_gets_the_whole_file_again(run: Run) -> None:
+    server = run(CannotGoOn)
+    partial_at(server).write_bytes(bytes(1000))
+    assert place(server) == Placed(sent=len(VIDEO))
+    assert path_at(server).read_bytes() == VIDEO
 
 
 # --- refusals ---------------------------------------------------------------------------------

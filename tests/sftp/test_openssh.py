@@ -12,7 +12,7 @@ from core.delivery import Unanswered
 from core.placement import Placed
 from tests.sftp.depot import DepotContract
 from tests.sftp.keys import KeyFile
-from tests.sftp.lectures import VIDEO, partial_at, path_at, place
+from tests.sftp.lectures import LOGIN_REFUSED, VIDEO, partial_at, path_at, place
 from tests.sftp.servers import Server, find_sshd, openssh
 
 
@@ -67,6 +67,26 @@ def test_a_storage_that_is_read_only_is_told(
         assert place(server) == Unanswered(
             reason="the storage does not let this user write in that folder"
         )
+
+
+def test_a_server_that_hangs_up_on_the_first_wrong_key_has_refused_the_login(
+    tmp_path: Path, host_keys: Sequence[KeyFile], user_key: KeyFile, stranger: KeyFile
+) -> None:
+    with openssh(
+        tmp_path, host_keys=host_keys, user_key=user_key, config="MaxAuthTries 1\n"
+    ) as server:
+        outcome = place(server, private_key=stranger.text)
+    assert outcome == Unanswered(reason=LOGIN_REFUSED)
+
+
+def test_an_account_without_sftp_is_told(
+    tmp_path: Path, host_keys: Sequence[KeyFile], user_key: KeyFile
+) -> None:
+    with openssh(
+        tmp_path, host_keys=host_keys, user_key=user_key, config="ForceCommand echo no\n"
+    ) as server:
+        outcome = place(server)
+    assert outcome == Unanswered(reason="the server offers no SFTP to this user")
 
 
 def test_without_the_server_these_tests_are_skipped_unless_it_is_required(

@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from confirmer.confirm import Confirmation, confirm
 from core import events as ev
 from core import limits
 from core.errors import ConflictingUpload, Interrupted, LecternError, MissingObject, Unavailable
 from core.job import Source, source_key
-from core.messages import Message, Topic
+from core.messages import Topic
 from core.submission import Upload
 from core.uploads import Announcement, begin_upload, finish_object, finish_upload
 from functions.dead_letter import DeadLetter, take
 from functions.sweep import remove_abandoned, remove_orphans, wake_jobs
 from functions.uploads import tend_uploads
 from receiver import submit as receiving
+from tests.simulation.disk import SimPath
 from tests.simulation.promises import sha256
 from tests.simulation.schedule import Process
 from transcoder.deliver import Deliver
 from transcoder.dispatch import Handler
+from transcoder.press import Press
 from transcoder.transcode import Transcode
 from transcoder.worker import Worker
 
@@ -50,7 +53,7 @@ class Actors:
 
     # --- senders ---------------------------------------------------------------------------
     def send(self, job_id: str, organization: str, data: bytes) -> None:
-        """Send a recording in one request: store it, then have it recorded, as the receiver does."""  # noqa: E501
+        """Send a recording in one request: store it, then have the receiver record it."""
         world = self._world
         run = self._new_run()
 
@@ -64,9 +67,7 @@ class Actors:
                 job_id=job_id,
                 organization_id=organization,
                 run=run,
-                source=Source(
-                    key=source_key(run), size=len(data), sha256=digest, container="mp4"
-                ),
+                source=Source(key=source_key(run), size=len(data), sha256=digest, container="mp4"),
                 committed_at=committed.committed_at,
             )
             try:
@@ -196,7 +197,7 @@ class Actors:
             if "uploads" in parts:
                 tend_uploads(world.ledger, world.sessions, ttl_s=UPLOAD_TTL_S)
             if "folders" in parts:
-                remove_abandoned(world.ledger, world.disk.scratch)  # type: ignore[arg-type] - a stand-in
+                remove_abandoned(world.ledger, _path(world.disk.scratch))
             if "orphans" in parts:
                 remove_orphans(world.ledger, grace_s=GRACE_S)
 
@@ -228,8 +229,8 @@ class Actors:
         if topic is Topic.TRANSCODE:
             return Transcode(
                 ledger=world.ledger,
-                press=world.press,
-                scratch=world.disk.scratch,  # type: ignore[arg-type] - a stand-in
+                press=cast("Press", world.press),  # makes no sets of renditions
+                scratch=_path(world.disk.scratch),
                 stop=lambda: process.stopping,
             )
 
@@ -288,7 +289,5 @@ class Actors:
             world.hub.spawn(process, run)
 
 
-def letter_of(message: Message) -> str:
-    """Return a message in short."""
-    piece = "" if message.piece is None else f" piece {message.piece}"
-    return f"{message.topic.value} {message.run}{piece}"
+def _path(stand_in: SimPath) -> Path:
+    return cast("Path", stand_in)

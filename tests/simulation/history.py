@@ -47,7 +47,9 @@ def first_broken(seeds: Iterable[int], coverage: Coverage | None = None) -> Find
     return None
 
 
-def replay(seed: int, mutant: Callable[[], contextlib.AbstractContextManager[None]] | None) -> str:
+def replay(
+    seed: int, mutant: Callable[[], contextlib.AbstractContextManager[None]] | None = None
+) -> str:
     """Return the trace of a history, readable."""
     with installed(), mutant() if mutant else contextlib.nullcontext():
         _, world = run(seed, Counter(), tracing=True)

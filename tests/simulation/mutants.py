@@ -5,12 +5,14 @@ A mutant replaces one rule of the product inside a block; the product itself kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import core.board
+import core.delivery
+import core.job
 import core.submission
 import core.transitions
 import core.uploads
@@ -25,6 +27,7 @@ from core.job import UNFINISHED, Job, source_key
 from core.ledger import Ledger
 from receiver import submit as receiving
 from tests.simulation.stage import replaced
+from tests.simulation.stores import SimJobs
 from transcoder.transcode import Transcode
 
 Mutant = Callable[[], AbstractContextManager[None]]
@@ -54,11 +57,11 @@ def the_sweep_ignores_leases() -> AbstractContextManager[None]:
         woken_in_hand = isinstance(event, ev.Woken) and job.lease_until is not None
         return not woken_in_hand and guard(job, event, now)
 
-    return _both(
+    unbound = _both(
         replaced(core.transitions, "_woken", woken),
         replaced(core.transitions, "_is_void", is_void),
-        replaced(tests.simulation.actors, "wake_jobs", _wake_all),
     )
+    return _both(unbound, replaced(tests.simulation.actors, "wake_jobs", _wake_all))
 
 
 def messages_go_out_before_the_record() -> AbstractContextManager[None]:
@@ -91,9 +94,9 @@ def the_record_comes_before_the_output() -> AbstractContextManager[None]:
     """The output is put into the store after it was recorded."""
     before = Transcode._encoded
 
-    def encoded(self: Transcode, job: Job, made: Any, cpu_s: float) -> Any:
-        ledger = replace(self.ledger, objects=_Nowhere())  # type: ignore[arg-type] - half a port
-        return before(replace(self, ledger=ledger), job, made, cpu_s)
+    def encoded(self: Transcode, *made: Any) -> Any:
+        ledger = replace(self.ledger, objects=cast("Any", _Nowhere()))
+        return before(replace(self, ledger=ledger), *made)
 
     return replaced(Transcode, "_encoded", encoded)
 
@@ -101,7 +104,7 @@ def the_record_comes_before_the_output() -> AbstractContextManager[None]:
 def a_lost_answer_costs_the_output() -> AbstractContextManager[None]:
     """A worker that was told LeaseLost deletes its output without asking what is recorded."""
 
-    def withdraw(self: Transcode, job: Job, key: str) -> None:
+    def withdraw(self: Transcode, _job: Job, key: str) -> None:
         self.ledger.objects.delete(key)
 
     return replaced(Transcode, "_withdraw", withdraw)
@@ -128,7 +131,7 @@ def a_confirmation_of_other_bytes_counts() -> AbstractContextManager[None]:
 
 def no_answer_counts_as_yes() -> AbstractContextManager[None]:
     """A callback that timed out is taken for one that was answered 200."""
-    before = transcoder.deliver.judge
+    before = core.delivery.judge
 
     def judge(outcome: Any, *args: Any, **named: Any) -> Any:
         if isinstance(outcome, Unanswered):
@@ -234,7 +237,7 @@ def a_passing_failure_ends_the_job() -> AbstractContextManager[None]:
     """The first failure is the last."""
 
     def after(job: Job, error: Any, _policy: Any) -> ev.Failed:
-        failure = core.transitions.Failure(code=error.code, reason="no second try")
+        failure = core.job.Failure(code=error.code, reason="no second try")
         return ev.Failed(fence=job.fence, failure=failure)
 
     import transcoder.transcode as module  # noqa: PLC0415 - its name is the class's, too
@@ -248,21 +251,14 @@ class _Nowhere:
 
 
 def _wake_all(ledger: Ledger) -> None:
-    for job_id in list(ledger.jobs.held):  # type: ignore[attr-defined] - the simulation's own
+    for job_id in list(cast("SimJobs", ledger.jobs).held):
         ledger.apply(job_id, ev.Woken())
 
 
-class _both(AbstractContextManager[None]):  # noqa: N801 - used as a function
-    def __init__(self, *managers: AbstractContextManager[None]) -> None:
-        self._managers = managers
-
-    def __enter__(self) -> None:
-        for manager in self._managers:
-            manager.__enter__()
-
-    def __exit__(self, *exc: Any) -> None:
-        for manager in reversed(self._managers):
-            manager.__exit__(*exc)
+@contextmanager
+def _both(one: AbstractContextManager[None], two: AbstractContextManager[None]) -> Iterator[None]:
+    with one, two:
+        yield
 
 
 MUTANTS: Final[Mapping[str, Mutant]] = {

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from core import limits
-from core.board import Board
+from core.board import Board, OpenPiece
+from core.events import PieceFailed
 from core.job import (
     RESTARTABLE,
     UNFINISHED,
@@ -39,6 +41,8 @@ PASSING: Final = frozenset(
         "missing_object",
     }
 )  # fmt: skip
+_TELLS_CLAIM: Final = any(each.name == "claim" for each in fields(PieceFailed))
+"""Whether a piece's failure says whose it is, so that one of an overtaken worker can be void."""
 POISON: Final = frozenset({"worker_lost", "dead_letter"})
 
 
@@ -71,11 +75,14 @@ class Promises:
             self._claimed(before, after, process)
         elif process is not None and process.role == "worker":
             self._reported(before, after, process)
-        elif after.lease_until is None and self._is_leased(before) and before.state in UNFINISHED:
-            if after.state is not State.COMPLETED:
-                self.broken(f"{after.job_id}: the lease was taken from its worker")
+        elif after.lease_until is None and after.state in UNFINISHED and self._is_leased(before):
+            self.broken(f"{after.job_id}: the lease was taken from its worker")
         if after.state is not before.state:
             self._moved(before, after, process)
+        self._stays(before, after)
+
+    def _stays(self, before: Job, after: Job) -> None:
+        """Watch what no event may change."""
         if after.output is not before.output and before.state is not State.PROCESSING:
             self.broken(f"{after.job_id}: the output changed in {before.state}")
         if after.organization_id != before.organization_id or after.source.key != before.source.key:
@@ -166,6 +173,8 @@ class Promises:
             (each.number, each.claim) == (number, claim) and each.lease_until is not None
             for each in board.begun
         )
+        if after.state is State.FAILED and not _TELLS_CLAIM:
+            return
         if not mine:
             what = "failed the job" if after.state is State.FAILED else "has written"
             self.broken(f"{held}: a worker whose claim was overtaken {what}")
@@ -242,7 +251,9 @@ class Promises:
         elif code in POISON:
             if max(claims) < limits.CLAIMS_MAX:
                 self.broken(f"{after.job_id}: failed as {code} after {claims} claims")
-        elif after.source.sha256 not in self.world.press.at_fault:
+        elif after.source.sha256 not in self.world.press.at_fault and (
+            _TELLS_CLAIM or after.history[-1].event != "PieceFailed"
+        ):
             self.broken(f"{after.job_id}: failed by {code}, but the file is not at fault")
 
     def _store_failed(self, before: Job, after: Job) -> None:
@@ -289,12 +300,12 @@ class Promises:
         job = next((job for job in self.world.jobs.held.values() if job.run == run), None)
         if key in {declaration_key(run), outcome_key(run)}:
             if job is not None and job.state in UNFINISHED and run not in self.outcomes:
-                return self.broken(f"{key} is deleted before its outcome is known")
+                self.broken(f"{key} is deleted before its outcome is known")
             if job is None and run not in self.outcomes and run not in self.runs:
                 self.broken(f"{key} is deleted before its outcome is known")
-            return None
+            return
         if job is None:
-            return None
+            return
         now, ttl_s = self.world.hub.now, self.world.policy.confirm_ttl_s
         needed = job.state in UNFINISHED | WITH_OUTPUT or (
             job.state is State.FAILED and now < job.history[-1].at + ttl_s
@@ -308,7 +319,6 @@ class Promises:
             made = {piece_key(board.plan_key, number) for number in board.done}
             if key in made or key == board.plan_key:
                 self.broken(f"{job.job_id}: {key} is deleted while it is needed")
-        return None
 
     def published(self, message: Message) -> None:
         """Watch a message: it asks for nothing that is not in the record yet."""
@@ -356,5 +366,5 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _begun(board: Board | None) -> tuple[object, ...]:
+def _begun(board: Board | None) -> tuple[OpenPiece, ...]:
     return board.begun if board is not None else ()

@@ -6,6 +6,7 @@ runs in them is the product's own, synchronous as it is; they change places only
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from random import Random
@@ -48,7 +49,7 @@ class Process:
         self.piece: tuple[str, int, int, int] | None = None
 
 
-class Task(greenlet):  # type: ignore[misc] - greenlet ships no complete types for subclasses
+class Task(greenlet):  # type: ignore[misc]  # greenlet ships no types
     """One line of execution of a process, due to go on at `at`."""
 
     process: Process
@@ -71,10 +72,8 @@ class Hub:
         """Add a task that is due now."""
 
         def body() -> None:
-            try:
+            with contextlib.suppress(Killed):
                 run()
-            except Killed:
-                pass
 
         task = Task(body, self._main)
         task.process = process

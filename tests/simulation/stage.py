@@ -94,7 +94,7 @@ def _counted(*args: Any) -> Any:
     """Count which event came in which state, then advance."""
     result = advance(*args)
     job, event = args[0], args[1]
-    present.world.coverage[job.state.value, type(event).__name__] += 1
+    present.world.coverage[job.state, type(event).__name__] += 1
     return result
 
 

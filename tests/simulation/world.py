@@ -101,7 +101,8 @@ class World:
         )
         self.actors = Actors(self)
         self._confirms = self.roll() < 0.7
-        self._ids = ("a", "b", "c")[: 1 + int(self.roll() * 3)]
+        self._ids = ("a", "b")[: 1 + int(self.roll() * 1.6)]
+        self._freezes = self.roll() < 0.6
         self._cuts = self.roll() < 0.4
         present.world = self
 
@@ -110,7 +111,7 @@ class World:
         """Let anything happen, in any order, under the weather of this history."""
         self._begin()
         self._send()
-        for _ in range(4 + int(self.roll() * 12)):
+        for _ in range(3 + int(self.roll() * 9)):
             self._act()
             pause_s = _PAUSES_S[int(self.roll() * len(_PAUSES_S))]
             self.hub.run(self.hub.now + pause_s)
@@ -119,8 +120,8 @@ class World:
 
     def _begin(self) -> None:
         """Bring some job some way first, without trouble, so that the storm finds it there."""
-        steps = int(self.roll() * 5)
-        if not steps:
+        steps = int(self.roll() * 8) - 3
+        if steps <= 0:
             return
         weather = self.trouble.weather
         self.trouble.change(Weather())
@@ -267,13 +268,13 @@ class World:
         self._check_nothing_is_left()
 
     def _thaw(self) -> list[Process]:
-        """Let all run on but some that sleep on; return those."""
+        """Let all run on but some that sleep, wherever they are; return those."""
         late = []
         for task in self.hub.tasks:
             process = task.process
-            if process.dead or process.frozen_until <= self.hub.now or process in late:
+            if process.dead or process in late:
                 continue
-            if self.roll() < 0.5:
+            if self._freezes and self.roll() < 0.5:
                 process.frozen_until = self.hub.now + 1e6
                 late.append(process)
             else:
@@ -282,6 +283,9 @@ class World:
         return late
 
     def _run_out(self, late: list[Process]) -> None:
+        if self.roll() < 0.7:  # the grace passes without them
+            self.hub.now += GRACE_S + 1
+            self.actors.sweep(SWEEP[2:])
         self.calm = False
         for process in late:
             process.frozen_until = self.hub.now

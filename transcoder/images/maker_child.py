@@ -100,13 +100,19 @@ def _best(variant: Facts, picture: Still | Moving) -> Try | None:
 
 
 def _lossy(variant: Facts, picture: Still | Moving) -> Try:
-    """Return the first step that reaches the bar or grows too large, else the last."""
-    *steps, last = variant["steps"]
-    for number in steps:
+    """Return the first step that reaches the bar or grows too large, else the last.
+
+    WebP halves the resolution of colours at every number: what that harms too much is kept whole.
+    """
+    found = None
+    for number in variant["steps"]:
         found = picture.lossy(variant, number)
         if found.low >= variant["bar"] or len(found.data) > variant["most"]:
             return found
-    return picture.lossy(variant, last)
+    whole = _lossless(variant, picture) if variant["format"] == "webp" else None
+    if found is None or (whole and len(whole.data) <= variant["most"]):
+        return whole or picture.lossy(variant, 100)
+    return found
 
 
 def _lossless(variant: Facts, picture: Still | Moving) -> Try:
@@ -153,7 +159,7 @@ class Still:
             )
         if _has_few_colours(self.image):
             data = self._palette()
-            if _same(pyvips.Image.pngload_buffer(data), self.image):
+            if _same(_read(data), self.image):
                 yield data
 
     def few_colours(self) -> Try:
@@ -161,7 +167,7 @@ class Still:
         return self._compared(self._palette(), 0)
 
     def _compared(self, data: bytes, number: int) -> Try:
-        mean, low = likeness(self.image, pyvips.Image.new_from_buffer(data, "").copy_memory())
+        mean, low = likeness(self.image, _read(data))
         return Try(data, number, mean, low)
 
     def _palette(self) -> bytes:
@@ -191,6 +197,11 @@ class Still:
             subsample_mode="off" if full else "on",
         )  # fmt: skip
         return data
+
+
+def _read(data: bytes) -> Image:
+    """Decode what was encoded here, without a detour over a file."""
+    return pyvips.Image.new_from_buffer(data, "", access="sequential").copy_memory()
 
 
 def _has_few_colours(image: Image) -> bool:
@@ -243,6 +254,8 @@ class Moving:
             {turn * (frames - 1) // _JUDGED_FRAMES for turn in range(_JUDGED_FRAMES + 1)}
         ):
             given = load(self._wish["file"], "webp", page=page).copy_memory()
-            made = pyvips.Image.webpload_buffer(data, page=page, n=1).copy_memory()
+            made = pyvips.Image.webpload_buffer(
+                data, page=page, n=1, access="sequential"
+            ).copy_memory()
             scores.append(likeness(_scaled(given, self._variant), made))
         return Try(data, number, min(mean for mean, _ in scores), min(low for _, low in scores))

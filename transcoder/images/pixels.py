@@ -21,6 +21,7 @@ _OPERATIONS_MAX: Final = 0
 _CARELESS: Final = re.compile(r"\D\d{1,2} extraneous bytes before|JFIF revision|Adobe color")
 """What JPEG decoders complain of though every pixel is there: padding before a marker, and odd
 versions."""
+_REASON_CHARS: Final = 200
 _LATTICE: Final = 9
 _LATTICE_STEP: Final = 255 / (_LATTICE - 1)
 _SAME_LEVELS: Final = 4
@@ -55,7 +56,10 @@ def prepare() -> None:
 
 
 def load(name: str, kind: str, *, page: int = 0, pages: int = 1, fail_on: str = "warning") -> Image:
-    """Open a file with the loader of its kind; its pixels are read when they are asked for."""
+    """Open a file with the loader of its kind; its pixels are read when they are asked for.
+
+    They are read once, from top to bottom: else libvips would unpack large images into files.
+    """
     common = {"access": "sequential", "fail_on": fail_on}
     if kind == "jpeg":
         return pyvips.Image.jpegload(name, **common)
@@ -80,9 +84,9 @@ def decode(wish: Facts) -> Decoded:
 
 
 def reason(error: Exception) -> str:
-    """Return the last line of what libvips says, without names of files."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[-1][:200]
+    """Return what libvips says, in one line; files have plain names here."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join(lines)[:_REASON_CHARS] or type(error).__name__
 
 
 def _decoded(wish: Facts, fail_on: str) -> Decoded:

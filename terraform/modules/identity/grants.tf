@@ -1,6 +1,5 @@
 # What each service may do, on the resource itself wherever Google Cloud lets a role be granted
-# there. Logs go to standard output, which needs no grant; nothing signs URLs, so no account is a
-# token creator of itself.
+# there. Logs go to standard output, which needs no grant.
 
 locals {
   # Permissions on objects. No predefined role fits: each that may delete may also change metadata,
@@ -96,4 +95,12 @@ resource "google_service_account_iam_member" "pushes" {
   service_account_id = google_service_account.caller["push"].name
   role               = "roles/iam.serviceAccountTokenCreator"
   member             = "serviceAccount:service-${var.project_number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+}
+
+# The receiver sends players on to Cloud Storage by URLs that IAM signs in its name; so it is a
+# token creator of itself, and of nobody else.
+resource "google_service_account_iam_member" "signs_urls" {
+  service_account_id = google_service_account.service["receiver"].name
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = google_service_account.service["receiver"].member
 }

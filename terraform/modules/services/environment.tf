@@ -43,6 +43,7 @@ locals {
 
   courier = {
     PUSH_AUDIENCE      = var.audiences.courier
+    PUBLIC_URL         = var.public_url # deliveries name the URL of a set of renditions
     SFTP_HOST          = try(var.sftp.host, null)
     SFTP_PORT          = try(tostring(var.sftp.port), null)
     SFTP_USER          = try(var.sftp.user, null)

@@ -38,6 +38,15 @@ resource "google_storage_bucket" "recordings" {
     retention_duration_seconds = 0
   }
 
+  # Pages of any origin may read what a signed URL opens: the URL is the authority. Nobody gets
+  # anything without one.
+  cors {
+    origin          = ["*"]
+    method          = ["GET", "HEAD"]
+    response_header = ["Accept-Ranges", "Content-Length", "Content-Range", "Content-Type", "ETag"]
+    max_age_seconds = 3600
+  }
+
   lifecycle_rule {
     action {
       type = "Delete"

@@ -1,0 +1,1 @@
+"""The HTTP interface under attack: generated requests, wrong bytes, slow and lying clients."""

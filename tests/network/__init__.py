@@ -1,0 +1,1 @@
+"""What the network does between the services and what they rest on, through a proxy."""
