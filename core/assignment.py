@@ -8,6 +8,7 @@ from typing import Final
 
 from core.documents import from_document, to_document
 from core.errors import BadMessage
+from core.ladder_pieces import LadderCut
 from core.making import Quality
 from core.media import MediaInfo
 from core.pieces import PiecePlan
@@ -22,7 +23,8 @@ class Assignment:
     """The pieces of the `attempt`-th way to make the output of `source` with `preset`.
 
     `warnings` are those of the survey, `work_s` the seconds that it took. Should the output turn
-    out larger than its source, the next attempt follows.
+    out larger than its source, the next attempt follows. `ladder` says how each picture piece
+    gives a part of the set of renditions that was ordered.
     """
 
     version: int
@@ -33,10 +35,14 @@ class Assignment:
     warnings: tuple[str, ...]
     work_s: float
     quality: Quality | None = None
+    ladder: LadderCut | None = None
 
     def to_bytes(self) -> bytes:
         """Return the assignment as it is stored: UTF-8 JSON."""
-        return json.dumps(to_document(self), separators=(",", ":")).encode()
+        document = to_document(self)
+        if self.ladder is None:  # a release before ladders in pieces reads it too
+            del document["ladder"]
+        return json.dumps(document, separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Assignment:

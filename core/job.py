@@ -290,6 +290,16 @@ def set_key(run: str, fence: int, path: str) -> str:
     return f"outputs/{run}/{fence}/set/{path}"
 
 
+def part_key(run: str, cut: int, sha256: str) -> str:
+    """Return the key of a segment that a piece of the cut gave, named for its content."""
+    return set_key(run, cut, f"parts/{sha256}")
+
+
+def part_list_key(plan_key: str, number: int) -> str:
+    """Return the key of the list of the segments that a piece gave, beside the piece."""
+    return f"{piece_key(plan_key, number)}-set"
+
+
 def scratch_name(run: str, fence: int) -> str:
     """Return the name of the private folder in which a worker makes a run's rendition."""
     return f"{run}-{fence}"

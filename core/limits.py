@@ -138,6 +138,8 @@ RETRY_AFTER_MAX_S: Final = 24 * 3600.0
 """A longer `Retry-After` is cut to a day: a typing error must not lose the delivery."""
 JITTER: Final = 0.25
 """Each pause is stretched by up to this share, so that many jobs do not return at once."""
+INTERIM_ANSWERS_MAX: Final = 100
+"""Interim answers (1xx) before an LMS's answer; servers send one or two."""
 ANSWER_BYTES_MAX: Final = 64 * KIB
 """Bytes read of an LMS's answer body; the rest is not looked at."""
 ANSWER_BODY_S_MAX: Final = 5.0
@@ -172,8 +174,8 @@ IMAGE_SIDE_MAX: Final = 16_383
 """The longest side that a WebP can have; telephones' panoramas end at 16,382."""
 IMAGE_FRAMES_MAX: Final = 1000
 """Pictures of an animation."""
-IMAGE_ANIMATION_PIXELS_MAX: Final = 500_000_000
-"""Pixels of all pictures of an animation; half a minute of 1280 x 720 at 15 a second has 415."""
+IMAGE_ANIMATION_PIXELS_MAX: Final = 300_000_000
+"""Pixels of all pictures of an animation; 20 seconds of 1280 x 720 at 15 a second have 276."""
 IMAGE_SCANS_MAX: Final = 64
 """Scans of a progressive JPEG: encoders write about ten, and each costs a pass over all pixels."""
 IMAGE_PARTS_MAX: Final = 100_000
@@ -206,10 +208,10 @@ MESSAGE_DELIVERIES_MAX: Final = 100
 """Handouts of a message before it is buried: Pub/Sub's own upper bound."""
 ORPHAN_SWEEP_EVERY_S: Final = 600.0
 """Pause between two searches for orphans; each lists the whole store."""
+SFTP_CONNECT_S: Final = 30.0
+"""Seconds for connecting and logging in by SFTP: servers may wait for names and for PAM."""
 SFTP_STALL_S: Final = 60.0
 """Seconds in which a server of SFTP takes no bytes and answers nothing, until it is given up."""
-ANSWER_S: Final = 60.0
-"""Seconds for the confirmation API to answer; it is sent a hundred bytes."""
 CONNECT_TIMEOUT_S: Final = 10.0
 """Seconds for a connection to the LMS to open."""
 RESTART_PAUSES_S: Final = (0.2, 1.0, 3.0, 10.0)

@@ -298,8 +298,8 @@ class Depot(Protocol):
         """Put a file of `size` bytes at the absolute `path`, whole or not at all.
 
         `source(n)` opens the file from byte n on. Until it is whole the file has another name; what
-        an earlier attempt left under that is gone on with. A file that stands at `path` already
-        is replaced. Never raises for what the network or the storage does, ends within its time
+        an earlier attempt left under that is gone on with. A name stands for the same bytes over
+        all attempts: a file of `size` bytes at `path` is not sent again, another is replaced. Never raises for what the network or the storage does, ends within its time
         limit, and leaves no connection open. What `source` raises is raised.
         """
         ...

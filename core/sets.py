@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from core import limits
 from core.errors import BadMessage
-from core.job import Job, Policy, RenditionSet, SetTrack, State, set_key
+from core.job import Job, Policy, RenditionSet, SetTrack, State, run_of, set_key
 from core.order import Delivery
 from core.views import View, timestamp
 
@@ -42,7 +42,10 @@ class SetGrant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetFile:
-    """A file of a set. `path` is its name in the set, `role` what it is there for."""
+    """A file of a set. `path` is its name in the set, `role` what it is there for.
+
+    What a piece gave lies under a `key` of its own, all else under that of its path.
+    """
 
     path: str
     role: str
@@ -161,13 +164,16 @@ def max_age_s(grant: SetGrant, now: float) -> int:
 
 def _file(entry: Mapping[str, Any], run: str, fence: int) -> SetFile:
     path = str(entry["name"])
+    key = str(entry.get("key") or set_key(run, fence, path))
+    if run_of(key) != run:
+        raise BadMessage("a file of a set lies outside of its run")
     return SetFile(
         path=path,
         role=str(entry["role"]),
         media_type=str(entry["type"]),
         size=int(entry["bytes"]),
         sha256=str(entry["sha256"]),
-        key=set_key(run, fence, path),
+        key=key,
     )
 
 

@@ -128,7 +128,7 @@ class _Style:
 
 
 _LOW_SHARE: Final = 0.05
-_WINDOW_S: Final = 1.5
+_WINDOW_S: Final = 1.25
 _WINDOW_MIN_S: Final = 1.0
 _WINDOW_FRAMES: Final = 30
 """Frames that a window shall hold at least, where frames are rare."""
@@ -136,8 +136,8 @@ _WINDOWS_MIN: Final = 3
 _WINDOWS_MAX: Final = 6
 _WINDOWS_EVERY_S: Final = 2.5
 """Recordings of a few seconds have one window, or two: each costs a start of the decoder."""
-_SAMPLED_SHARE: Final = 0.15
-"""A seventh of a short recording is sampled, of a long one `_WINDOWS_MAX` windows."""
+_SAMPLED_SHARE: Final = 0.17
+"""A sixth of a short recording is sampled, of a long one `_WINDOWS_MAX` windows."""
 _SAMPLED_LEAST_S: Final = 2.0
 """That much at least, or all there is."""
 _SOUND_WINDOWS: Final = 12
@@ -200,9 +200,9 @@ _SCREEN_STILL: Final = 0.35
 def guessed_kind(sample_bytes: int, pixels: float) -> Kind:
     """Guess what a recording shows before anything is encoded, by a sample without losses.
 
-    `pixels` are those of all its frames.
+    `pixels` are those of all its frames. Whether it is a camera's is for the first probe to tell.
     """
-    return Kind.SCREEN if sample_bytes <= _CALM_BYTES * pixels else Kind.CAMERA
+    return Kind.SCREEN if sample_bytes <= _CALM_BYTES * pixels else Kind.MIXTURE
 
 
 def kind_of(probe: Probe) -> Kind:

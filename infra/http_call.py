@@ -17,6 +17,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -200,12 +201,25 @@ class _Incoming(io.RawIOBase):
         return self._line.recv_into(buffer)
 
 
+_SWITCHED: Final = HTTPStatus.SWITCHING_PROTOCOLS
 _STATUS_CLASS_AT: Final = len("HTTP/1.1 ")
 
 
 def _is_final(received: bytes) -> bool:
     """Tell an answer from an interim one (1xx), which servers may send at any time."""
     return received[_STATUS_CLASS_AT : _STATUS_CLASS_AT + 1] not in {b"", b"1"}
+
+
+class _Response(http.client.HTTPResponse):
+    """Passes over every interim answer: by itself `http.client` takes a 103 for the answer."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(limits.INTERIM_ANSWERS_MAX):
+            version, status, reason = super()._read_status()  # type: ignore[misc] # not in its stub
+            if not HTTPStatus.CONTINUE <= status < HTTPStatus.OK or status == _SWITCHED:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+        raise http.client.HTTPException("interim answers without end")
 
 
 class HttpCall:
@@ -231,6 +245,7 @@ class HttpCall:
         self._ends_at = time.monotonic() + times.total_s
         self._sock: socket.socket | None = None
         self._http = self._connection()
+        self._http.response_class = _Response
         self._broken = False
 
     def connect(self) -> None:

@@ -114,6 +114,12 @@ class Settings(BaseSettings):
     sftp_fingerprint: str | None = Field(
         None, description="Instead of them the fingerprint of its host key, `SHA256:...`."
     )
+    sftp_timeout_s: float = Field(
+        1800,
+        gt=0,
+        le=7200,
+        description="Longest time of one attempt by SFTP; the next one goes on where it ended.",
+    )
     sftp_videos: str = Field(
         "/public_html/videos", pattern=_FOLDER, description="Remote folder of recordings."
     )

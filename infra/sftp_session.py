@@ -48,8 +48,10 @@ _LOST: Final = (
     asyncssh.SFTPConnectionLost,
     asyncssh.SFTPNoConnection,
     OSError,
+    concurrent.futures.CancelledError,
+    AssertionError,
 )
-"""What a step raises after the connection has ended."""
+"""What a step raises after the connection has ended; asyncssh asserts that there is one."""
 _ASK: Final = (
     "find out whether it was changed, then correct SFTP_KNOWN_HOSTS or SFTP_FINGERPRINT; "
     "nothing was sent"
@@ -253,7 +255,7 @@ class Session:
             raise SftpFailed(self._not_connected()) from None
         except asyncssh.HostKeyNotVerifiable:
             raise
-        except (OSError, asyncssh.Error) as error:
+        except (*_LOST, asyncssh.Error) as error:
             raise SftpFailed(_login_words(error)) from error
 
     def _not_connected(self) -> str:

@@ -136,12 +136,12 @@ def depot(settings: Settings) -> Depot:
             passphrase=_secret(settings.sftp_private_key_passphrase),
             known_hosts=settings.sftp_known_hosts,
             fingerprint=settings.sftp_fingerprint,
-            connect_timeout_s=min(limits.CONNECT_TIMEOUT_S, settings.store_timeout_s),
-            stall_timeout_s=min(limits.SFTP_STALL_S, settings.store_timeout_s),
-            total_timeout_s=settings.store_timeout_s,
+            connect_timeout_s=min(limits.SFTP_CONNECT_S, settings.sftp_timeout_s),
+            stall_timeout_s=min(limits.SFTP_STALL_S, settings.sftp_timeout_s),
+            total_timeout_s=settings.sftp_timeout_s,
         )
-    except ValueError as error:
-        raise SettingsError(str(error)) from error
+    except ValueError as error:  # names the variable, quotes nothing
+        raise SettingsError(str(error)) from None
 
 
 def announcer(settings: Settings) -> Announcer:
@@ -153,8 +153,8 @@ def announcer(settings: Settings) -> Announcer:
         url=settings.client_confirm_api or "",
         secrets=webhook_secrets(settings),
         connect_timeout_s=min(limits.CONNECT_TIMEOUT_S, settings.store_timeout_s),
-        answer_timeout_s=min(limits.ANSWER_S, settings.store_timeout_s),
-        total_timeout_s=min(limits.ANSWER_S, settings.store_timeout_s),
+        answer_timeout_s=settings.store_timeout_s,
+        total_timeout_s=settings.store_timeout_s,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from core.assignment import ASSIGNMENT_FORMAT, Assignment
 from core.errors import Interrupted
+from core.ladder_pieces import PieceSet
 from core.media import Container
 from core.order import Order
 from core.pieces import PIECES_FORMAT, PiecePlan, StreamPiece
@@ -109,6 +110,21 @@ class FakePress:
             assert fetch().read_bytes() == SOURCE
             return assignment_of(self.pieces, assignment.attempt + 1)
         return compressed(folder, b"".join(path.read_bytes() for path in pieces))
+
+    def join_renditions(
+        self,
+        assignment: Assignment,
+        parts: Sequence[PieceSet],
+        result: Path,
+        source: Callable[[], Path],
+        folder: Path,
+        *,
+        subtitles: Sequence[Sidecar],
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Path:
+        """Refuse: pieces of bytes give no parts."""
+        raise NotImplementedError
 
     def renditions(
         self,

@@ -22,6 +22,7 @@ from typing import Protocol
 from core import limits
 from core.assignment import Assignment
 from core.errors import StepTimedOut
+from core.ladder_pieces import PieceSet
 from core.order import Order
 from core.ports import ObjectInfo, ObjectReader, ObjectStore, ObjectWriter, Progress
 from transcoder.compress import Compressed
@@ -126,6 +127,31 @@ class BoundedPress:
         """Bound it."""
         with self._timed() as press:
             return press.join(assignment, pieces, fetch, folder, progress=progress, stop=stop)
+
+    def join_renditions(
+        self,
+        assignment: Assignment,
+        parts: Sequence[PieceSet],
+        result: Path,
+        source: Callable[[], Path],
+        folder: Path,
+        *,
+        subtitles: Sequence[Sidecar],
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Path:
+        """Bound it."""
+        with self._timed() as press:
+            return press.join_renditions(
+                assignment,
+                parts,
+                result,
+                source,
+                folder,
+                subtitles=subtitles,
+                progress=progress,
+                stop=stop,
+            )
 
     def renditions(
         self,

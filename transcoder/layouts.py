@@ -259,9 +259,11 @@ def _elements(file: BinaryIO, start: int, end: int) -> Iterator[Part]:
     """Yield the EBML elements between two places; one of unknown size goes to the end."""
     at = start
     for _ in range(BOXES_MAX):
+        if at >= end:  # the next place may be one that no file has
+            return
         file.seek(at)
         head = file.read(_ELEMENT_HEAD_BYTES)
-        if at >= end or not head or not head[0]:
+        if not head or not head[0]:
             return
         id_bytes = _VINT_MAX + 1 - head[0].bit_length()
         length_head = head[id_bytes : id_bytes + 1]

@@ -116,8 +116,11 @@ def _by_file(parts: Wiring, settings: Settings) -> ByFile | None:
 
 
 def _deliver(parts: Wiring, stop: StopSignal, *, longest_s: float = math.inf) -> Handler:
-    timeout_s = min(parts.settings.store_timeout_s, longest_s)
-    settings = parts.settings.model_copy(update={"store_timeout_s": timeout_s})
+    bounded = {
+        name: min(getattr(parts.settings, name), longest_s)
+        for name in ("store_timeout_s", "sftp_timeout_s")
+    }
+    settings = parts.settings.model_copy(update=bounded)
     return Deliver(
         ledger=parts.ledger,
         courier=wiring.courier(settings),

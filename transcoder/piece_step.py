@@ -28,6 +28,7 @@ from core.messages import Message
 from core.ports import ObjectStore
 from core.retries import after_piece_failure
 from transcoder.heartbeat import Heartbeat
+from transcoder.parts import Parts
 from transcoder.pieces.stored import StoredRanges
 from transcoder.press import Press
 from transcoder.scratch import private_folder
@@ -92,6 +93,10 @@ class PieceStep:
             made = self.press.make(
                 assignment, number, source, folder, stop=lambda: self.stop() or beat.lost
             )
+        warnings = made.warnings
+        if made.part is not None and made.part_folder is not None:
+            parts = Parts(self.ledger.objects, job.run, board)
+            warnings += parts.commit(number, made.part, made.part_folder)
         with contextlib.suppress(AlreadyExists):
             self.ledger.objects.upload(piece_key(board.plan_key, number), made.path)
         cpu_s, work_s = children_s() - before_s, self.ledger.clock.now() - began
@@ -105,7 +110,7 @@ class PieceStep:
             duration_s=round(work_s, 3),
         )
         return PieceMade(
-            cut=board.cut, number=number, work_s=work_s, cpu_s=cpu_s, warnings=made.warnings
+            cut=board.cut, number=number, work_s=work_s, cpu_s=cpu_s, warnings=warnings
         )
 
 

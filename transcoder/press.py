@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from core.assignment import Assignment
+from core.ladder_pieces import PieceSet
 from core.order import Order
 from core.ports import Progress
 from transcoder.compress import Compressed
@@ -71,6 +72,25 @@ class Press(Protocol):
         """Join the pieces, and hold the result against the source.
 
         Where it is larger than its source, the next way is begun; `fetch` brings the source.
+        """
+        ...
+
+    def join_renditions(
+        self,
+        assignment: Assignment,
+        parts: Sequence[PieceSet],
+        result: Path,
+        source: Callable[[], Path],
+        folder: Path,
+        *,
+        subtitles: Sequence[Sidecar],
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Path:
+        """Join what the pieces gave to a set; return its folder, which lacks their files.
+
+        `result` is the joined recording, `source()` brings the source; both lie in `folder`.
+        Raises BadOutput where the parts do not fit together.
         """
         ...
 

@@ -11,9 +11,10 @@ from typing import Final
 
 from core.assignment import ASSIGNMENT_FORMAT, Assignment
 from core.errors import BadOutput
-from core.ladder import HLS, LADDERS
+from core.ladder import HLS, LADDERS, LadderPlan
+from core.ladder_pieces import PieceSet, ladder_cut
 from core.order import Order
-from core.pieces import PiecePlan, cut, worth_cutting
+from core.pieces import PicturePiece, PiecePlan, cut, worth_cutting
 from core.plan import plans
 from core.ports import Progress
 from core.presets import Preset
@@ -30,7 +31,9 @@ from transcoder.compress import (
     survey,
     workshop_in,
 )
-from transcoder.ladder.make import Extras, make_set
+from transcoder.ladder.joining import join_set
+from transcoder.ladder.make import Extras, make_set, shop_in
+from transcoder.ladder.part import PartBeside, planned_ladder
 from transcoder.ladder.texts import Sidecar
 from transcoder.pieces.assemble import assemble
 from transcoder.pieces.encode import MadePiece, encode_piece
@@ -69,7 +72,8 @@ class MediaPress:
         began = time.monotonic()
         workshop = self._workshop(folder, progress, stop)
         found = survey(workshop, source, in_quality(self.preset, order.quality))
-        return self._go_on(workshop, source, found, attempt=0, began=began)
+        ladder = planned_ladder(found.info, order)
+        return self._go_on(workshop, source, found, attempt=0, began=began, ladder=ladder)
 
     def whole(
         self,
@@ -101,12 +105,16 @@ class MediaPress:
         stop: Callable[[], bool],
     ) -> MadePiece:
         """Make one piece; see `Press`."""
-        plan = assignment.pieces
+        plan, piece = assignment.pieces, assignment.pieces.pieces[number]
         bench = self._bench(folder, stop, time.monotonic() + self.budget_s)
+        beside = None
+        if assignment.ladder is not None and isinstance(piece, PicturePiece):
+            beside = PartBeside(cut=assignment.ladder, pieces=plan, piece=piece, workshop=bench)
         try:
-            return encode_piece(plan, plan.pieces[number], source, bench)
+            made = encode_piece(plan, piece, source, bench, beside=beside)
         except Outgrown:
             raise BadOutput(f"piece {number} alone would be larger than the source") from None
+        return beside.added_to(made) if beside else made
 
     def join(
         self,
@@ -131,10 +139,39 @@ class MediaPress:
             return self._joined(workshop, assignment, pieces, found, began)
         except Outgrown:
             following = assignment.attempt + 1
-            return self._go_on(workshop, fetch(), found, attempt=following, began=began)
+            ladder = assignment.ladder.plan if assignment.ladder else None
+            return self._go_on(
+                workshop, fetch(), found, attempt=following, began=began, ladder=ladder
+            )
         except BadOutput:
             made = first_that_fits(workshop, fetch().name, found, attempt=assignment.attempt)
             return finished(workshop, found, made, began=began)
+
+    def join_renditions(
+        self,
+        assignment: Assignment,
+        parts: Sequence[PieceSet],
+        result: Path,
+        source: Callable[[], Path],
+        folder: Path,
+        *,
+        subtitles: Sequence[Sidecar],
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Path:
+        """Join the parts of a set; see `Press`."""
+        if assignment.ladder is None:
+            raise BadOutput("no set was made in pieces")
+        deadline = time.monotonic() + self.budget_s
+        return join_set(
+            assignment.ladder,
+            parts,
+            assignment.source,
+            shop_in(folder, self.toolbox, deadline, progress, stop),
+            result=result.name,
+            source=source,
+            subtitles=subtitles,
+        )
 
     def renditions(
         self,
@@ -177,13 +214,21 @@ class MediaPress:
         return replace(done, making=done.making and replace(done.making, pieces=len(paths)))
 
     def _go_on(
-        self, workshop: Workshop, source: Path, found: Survey, *, attempt: int, began: float
+        self,
+        workshop: Workshop,
+        source: Path,
+        found: Survey,
+        *,
+        attempt: int,
+        began: float,
+        ladder: LadderPlan | None,
     ) -> Compressed | Assignment:
         """Follow the plans from `attempt` on: the first of them in pieces, if it can be."""
-        plan = self._cut(workshop, source, found, attempt)
-        if plan is None:
+        done = self._cut(workshop, source, found, attempt)
+        if done is None:
             made = first_that_fits(workshop, source.name, found, attempt=attempt)
             return finished(workshop, found, made, began=began)
+        plan, times = done
         return Assignment(
             version=ASSIGNMENT_FORMAT,
             attempt=attempt,
@@ -193,11 +238,13 @@ class MediaPress:
             warnings=found.warnings,
             work_s=time.monotonic() - began,
             quality=found.quality,
+            ladder=ladder_cut(ladder, plan, times) if ladder else None,
         )
 
     def _cut(
         self, workshop: Workshop, source: Path, found: Survey, attempt: int
-    ) -> PiecePlan | None:
+    ) -> tuple[PiecePlan, Sequence[int]] | None:
+        """Return the pieces and when the source's frames are shown."""
         plan = next(islice(plans(found.info, found.preset), attempt, None), None)
         if plan is None or self.piece_s <= 0:
             return None
@@ -208,7 +255,7 @@ class MediaPress:
         bench = self._bench(workshop.folder, workshop.stop, workshop.deadline)
         timeline = take_timeline(FileRanges(source), plan, bench)
         made = cut(found.info, plan, timeline, piece_s=self.piece_s)
-        return None if made.whole else made
+        return None if made.whole or timeline.picture is None else (made, timeline.picture.times)
 
     def _workshop(self, folder: Path, progress: Progress, stop: Callable[[], bool]) -> Workshop:
         deadline = time.monotonic() + self.budget_s

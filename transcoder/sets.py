@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import limits
+from core.assignment import Assignment
 from core.errors import Interrupted, LecternError, Unavailable
 from core.job import Job, RenditionSet, set_key, subtitles_key
 from core.ledger import Ledger
 from core.ports import ObjectStore, Progress
 from core.sets import MANIFEST, StoredSet, read_stored, summary
+from transcoder.ladder.part import no_set
 from transcoder.ladder.texts import Sidecar
+from transcoder.parts import Parts
 from transcoder.press import Press
 
 
@@ -62,6 +65,39 @@ class SetWork:
         except Exception as error:  # noqa: BLE001 - whatever it is, the result is delivered
             return MadeFolder(path=None, warnings=(self._told(job, error),))
 
+    def join(
+        self,
+        job: Job,
+        assignment: Assignment,
+        result: Path,
+        source: Callable[[], Path],
+        folder: Path,
+        *,
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> MadeFolder:
+        """Join what the pieces of a recording gave to the set; see `make`."""
+        if job.board is None:
+            raise ValueError(f"job {job.job_id} was not cut")
+        parts = Parts(self.ledger.objects, job.run, job.board)
+        try:
+            path = self.press.join_renditions(
+                assignment,
+                parts.read(assignment),
+                result,
+                source,
+                folder,
+                subtitles=self._subtitles(job),
+                progress=progress,
+                stop=stop,
+            )
+            _name_keys(path, parts)
+            return MadeFolder(path=path, warnings=_stored(path, job).said["warnings"])
+        except Interrupted:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the result is delivered
+            return MadeFolder(path=None, warnings=(self._told(job, error),))
+
     def _subtitles(self, job: Job) -> tuple[Sidecar, ...]:
         if not job.order.subtitles:
             return ()
@@ -86,23 +122,21 @@ class SetWork:
     def _commit(self, job: Job, folder: Path) -> RenditionSet:
         stored = _stored(folder, job)
         for file in stored.files.values():
-            self.ledger.objects.upload(file.key, folder / file.path)
+            if file.key == set_key(job.run, job.fence, file.path):
+                self.ledger.objects.upload(file.key, folder / file.path)
         self.ledger.objects.upload(set_key(job.run, job.fence, MANIFEST), folder / MANIFEST)
         return summary(stored, run=job.run, fence=job.fence)
 
     def _told(self, job: Job, error: Exception) -> str:
-        if isinstance(error, LecternError):
-            code, reason = error.code, error.detail
-        else:
-            code, reason = LecternError.code, f"the worker failed over it ({type(error).__name__})"
+        known = isinstance(error, LecternError)
         self.ledger.log.emit(
             "set.failed",
             job_id=job.job_id,
             organization_id=job.organization_id,
-            code=code,
-            reason=reason,
+            code=error.code if isinstance(error, LecternError) else LecternError.code,
+            reason=str(error) if known else type(error).__name__,
         )
-        return f"no set of renditions was made: {reason}"[: limits.REASON_CHARS_MAX]
+        return no_set(error)
 
 
 def withdraw(objects: ObjectStore, job: Job, fence: int) -> None:
@@ -110,6 +144,15 @@ def withdraw(objects: ObjectStore, job: Job, fence: int) -> None:
     with contextlib.suppress(Unavailable):
         for item in objects.list(set_key(job.run, fence, "")):
             objects.delete(item.key)
+
+
+def _name_keys(folder: Path, parts: Parts) -> None:
+    """Have the manifest name the keys of all files that the pieces have committed."""
+    said = json.loads((folder / MANIFEST).read_bytes())
+    for entry in said["files"]:
+        if not (folder / entry["name"]).is_file():
+            entry["key"] = parts.key(entry["sha256"])
+    (folder / MANIFEST).write_text(json.dumps(said))
 
 
 def _stored(folder: Path, job: Job) -> StoredSet:

@@ -108,10 +108,29 @@ class Transcode:
         renditions = None
         if job.order.ladder:
             progress = _Part(share, _DONE, beat)
-            renditions = self._sets.make(job, fetch, folder, progress=progress, stop=stop)
+            renditions = self._renditions(job, made, folder, fetch, progress=progress, stop=stop)
         if beat.lost:
             raise Interrupted("the lease was lost")
         return self._encoded(job, made, renditions, children_s() - before_s)
+
+    def _renditions(
+        self,
+        job: Job,
+        made: Compressed,
+        folder: Path,
+        fetch: Callable[[], Path],
+        *,
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> MadeFolder:
+        """Join the set that the pieces have made, or make it in one go where there are none."""
+        if job.board is not None and job.board.whole_because is None:
+            assignment = read_assignment(self.ledger.objects, job.board.plan_key)
+            if assignment.ladder is not None:
+                return self._sets.join(
+                    job, assignment, made.path, fetch, folder, progress=progress, stop=stop
+                )
+        return self._sets.make(job, fetch, folder, progress=progress, stop=stop)
 
     @property
     def _sets(self) -> SetWork:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -52,13 +53,16 @@ class SqliteJobStore:
 
     def update(self, job_id: str, change: Callable[[Job | None], Job]) -> Job:
         """Change the job in a transaction; see `core.ports.JobStore.update`."""
-        with self._database.writing() as connection:
+
+        def act(connection: sqlite3.Connection) -> Job:
             row = connection.execute(_GET, (job_id,)).fetchone()
             before = records.decode(row[0]) if row else None
             after = change(before)
             if after is not before:
                 connection.execute(_PUT, _row(after))
             return after
+
+        return self._database.together(act)
 
     def due(self, now: float, *, limit: int) -> list[Job]:
         """Return the jobs that the sweep must look at, oldest first."""

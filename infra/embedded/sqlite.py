@@ -6,16 +6,64 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random
 
 from core.errors import StoreFull, Unavailable
 
+T = TypeVar("T")
 _BUSY_S: Final = 20.0
 """Seconds that a writer waits for its turn; a transaction takes milliseconds."""
+_LOOK_S: Final = 0.001
+"""Pause between two looks whether another process's transaction is over.
+
+SQLite's own handler sleeps up to 100 ms at a time, and whoever slept longest comes last: under
+load some waited for seconds while the file was free."""
+_PRIMARY: Final = 0xFF
+"""The bits of an error's code that name its kind, as SQLite documents them."""
+_TOGETHER_MAX: Final = 64
+"""Changes that share a transaction: more than the threads of a server ask for at once."""
+
+
+class _Asked(Generic[T]):
+    """A change that waits for its transaction, and what came of it."""
+
+    def __init__(self, act: Callable[[sqlite3.Connection], T]) -> None:
+        self._act = act
+        self._value: tuple[T] | None = None
+        self._error: Exception | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether its transaction is over, one way or the other."""
+        return self._value is not None or self._error is not None
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Do it; raises where nobody's change of the transaction can stand any more."""
+        try:
+            self._value = (self._act(connection),)
+        except Exception as error:
+            self._error = error
+            if not connection.in_transaction:  # SQLite has rolled it back, as on a full disk
+                raise
+
+    def fail(self, error: Exception) -> None:
+        """Note that the transaction failed, unless the change had failed by itself."""
+        self._value, self._error = None, self._error or error
+
+    def result(self) -> T:
+        """Return what came of it, or raise that."""
+        with _sqlite_errors():
+            if self._error is not None:
+                raise self._error
+            if self._value is None:
+                raise Unavailable("the job database has lost a change")
+            return self._value[0]
 
 
 class Database:
@@ -29,6 +77,8 @@ class Database:
         self._path = path
         self._synchronous = "FULL" if durable else "NORMAL"
         self._local = threading.local()
+        self._turn = threading.Lock()
+        self._waiting: deque[_Asked[Any]] = deque()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _sqlite_errors():
             self._create(schema)
@@ -50,15 +100,59 @@ class Database:
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Give a connection inside a transaction that excludes all other writers."""
-        with _sqlite_errors():
-            connection = self._connection()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:  # SQLite itself rolls back where the disk is full
-                    connection.execute("ROLLBACK")
+        with (
+            self._in_turn() as deadline,
+            _sqlite_errors(),
+            self._transaction(deadline) as connection,
+        ):
+            yield connection
+
+    @contextlib.contextmanager
+    def _transaction(self, deadline: float) -> Iterator[sqlite3.Connection]:
+        connection = self._connection()
+        _begin(connection, deadline)
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:  # SQLite itself rolls back where the disk is full
+                connection.execute("ROLLBACK")
+
+    def together(self, act: Callable[[sqlite3.Connection], T]) -> T:
+        """Return `act(connection)`, done in a transaction that excludes all other writers.
+
+        What the threads of this process ask for while another transaction runs shares the next
+        one, and so its way to the disk. An `act` that raises must not have written anything; it
+        may run in another thread than the caller's.
+        """
+        asked = _Asked(act)
+        self._waiting.append(asked)
+        with self._in_turn() as deadline:
+            if not asked.is_done:
+                self._do_together(deadline)
+        return asked.result()
+
+    def _do_together(self, deadline: float) -> None:
+        """Do all that waits; where the transaction as a whole fails, each hears of it."""
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _TOGETHER_MAX))]
+        try:
+            with _sqlite_errors(), self._transaction(deadline) as connection:
+                for asked in batch:
+                    asked.run(connection)
+        except Exception as error:  # noqa: BLE001 - it is raised again, by each who asked
+            for asked in batch:
+                asked.fail(error)
+
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[float]:
+        """Let one thread of this process at a time look for its turn; give the time it has."""
+        deadline = time.monotonic() + _BUSY_S
+        if not self._turn.acquire(timeout=_BUSY_S):
+            raise Unavailable("the job database has too many writers")
+        try:
+            yield deadline
+        finally:
+            self._turn.release()
 
     @retry(
         retry=retry_if_exception_type(sqlite3.OperationalError),
@@ -84,6 +178,24 @@ class Database:
         connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         return connection
+
+
+def _begin(connection: sqlite3.Connection, deadline: float) -> None:
+    """Begin a transaction that excludes all other writers, as soon as there is none."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                is_busy = error.sqlite_errorcode & _PRIMARY == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_LOOK_S)
+            else:
+                return
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(1000 * _BUSY_S)}")
 
 
 @contextlib.contextmanager

@@ -233,13 +233,11 @@ def _structure() -> dict[str, Make]:
             element(ebml.TRACKS, picture_track()),
             *(cluster(at * 10**11, ebml.block(b["jpg"], 0)) for at in range(3)),
         ),
-        "time_jumps_by_hours": lambda b: file(
+        "time_jumps_by_half_minutes": lambda b: file(
             info(),
             element(ebml.TRACKS, picture_track(), sound_track()),
             *(
-                cluster(
-                    at * 3_600_000, ebml.block(b["jpg"], 0), ebml.block(bytes(1600), 0, track=2)
-                )
+                cluster(at * 30_000, ebml.block(b["jpg"], 0), ebml.block(bytes(1600), 0, track=2))
                 for at in range(20)
             ),
         ),

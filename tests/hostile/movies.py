@@ -177,13 +177,13 @@ def _tables() -> dict[str, Make]:
 def _times() -> dict[str, Make]:
     huge = struct.pack(">I", MAX)
     return {
-        "edits_by_the_thousand": _edits(*[(10, at % 900, 1 << 16) for at in range(50_000)]),
+        "edits_by_the_thousand": _edits(*[(10, at % 900, 1 << 16) for at in range(5_000)]),
         "edits_before_the_beginning": _edits((1000, -(2**62), 1 << 16)),
         "edits_far_behind_the_end": _edits((2**62, 2**62, 1 << 16)),
         "edits_of_an_empty_day": _edits((86_400_000, -1, 1 << 16), (1000, 0, 1 << 16)),
         "edits_of_no_rate": _edits((1000, 0, 0)),
         "edits_backwards": _edits((1000, 900, (1 << 32) - (1 << 16))),
-        "edits_that_repeat": _edits(*[(1000, 0, 1 << 16)] * 3000),
+        "edits_that_repeat": _edits(*[(1000, 0, 1 << 16)] * 100),
         "timescale_0": _mp4(patched(*_MEDIA_HEAD, at=12, value=bytes(4))),
         "timescale_1": _mp4(patched(*_MEDIA_HEAD, at=12, value=b"\0\0\0\1")),
         "timescale_4e9": _mp4(patched(*_MEDIA_HEAD, at=12, value=huge)),

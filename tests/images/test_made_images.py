@@ -26,10 +26,10 @@ def source_of(data: bytes) -> Image.Image:
 
 def test_a_photo_gets_small_in_all_sizes_and_stays_like_itself(studio: Studio) -> None:
     """The default's bar holds for every variant, and nothing is scaled up."""
-    source = drawing.jpeg(drawing.photo(1400, 900), quality=97)
+    source = drawing.jpeg(drawing.photo(1200, 800), quality=97)
     made = studio.make(source, "thumbnail", "medium", "large", "original")
     sizes = [(image.width, image.height) for image in made.images]
-    assert sizes == [(320, 206), (1024, 658), (1400, 900), (1400, 900)]
+    assert sizes == [(320, 213), (1024, 683), (1200, 800), (1200, 800)]
     bar = IMAGE_QUALITIES[QualityLevel.HIGH].bar
     for image, size in zip(made.images, sizes, strict=True):
         shown = drawing.opened(image.path)
@@ -43,7 +43,7 @@ def test_a_photo_gets_small_in_all_sizes_and_stays_like_itself(studio: Studio) -
 @pytest.mark.parametrize("kind", ["jpeg", "webp", "avif"])
 def test_a_better_quality_has_more_bytes_and_reaches_its_bar(studio: Studio, kind: str) -> None:
     """From low to ultra."""
-    source = drawing.jpeg(drawing.photo(800, 600), quality=98)
+    source = drawing.jpeg(drawing.photo(640, 400), quality=98)
     form = None if kind == "jpeg" else kind
     sizes = []
     for level in QualityLevel:
@@ -54,7 +54,7 @@ def test_a_better_quality_has_more_bytes_and_reaches_its_bar(studio: Studio, kin
     assert sizes[0] < sizes[-1]
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", range(2, 9))
 def test_what_a_camera_held_sideways_took_comes_out_upright(
     studio: Studio, orientation: int
 ) -> None:
@@ -120,7 +120,7 @@ def test_everything_that_a_png_tells_of_its_maker_is_gone(studio: Studio) -> Non
 
 def test_what_is_png_stays_so_bit_for_bit(studio: Studio) -> None:
     """Palettes, one bit, grey, alpha: every pixel is the same as before."""
-    colours = drawing.photo(160, 120)
+    colours = drawing.photo(96, 64)
     alpha = colours.convert("RGBA")
     alpha.putalpha(Image.linear_gradient("L").resize(alpha.size))
     for picture in (
@@ -199,6 +199,6 @@ def test_the_first_of_several_pictures_in_a_file_is_the_picture(studio: Studio) 
 
 def test_where_nothing_smaller_can_be_made_the_source_stays(studio: Studio) -> None:
     """One byte more than the source would be too many, also for a small copy of few bytes."""
-    flat = Image.new("1", (3000, 3000))
+    flat = Image.new("1", (1200, 1200))
     made = studio.make(drawing.png(flat), "thumbnail", "original", form="avif")
     assert all(image.size <= made.source.size for image in made.images)

@@ -148,7 +148,7 @@ def signals() -> Iterator[None]:
 def test_the_command_line_makes_variants_of_a_photo(tmp_path: Path) -> None:
     """Its name does not matter, its content does."""
     source = tmp_path / "photo.mp4"
-    source.write_bytes(drawing.jpeg(quality=97))
+    source.write_bytes(drawing.jpeg(drawing.photo(360, 240), quality=97))
     wish = ["compress", str(source), "--variants", "thumbnail,original", "--format", "webp"]
     done = CliRunner().invoke(main, [*wish, "--quality", "low"])
     assert done.exit_code == 0, done.output

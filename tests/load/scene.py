@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from core.job import Job, State
+from core.job import UNFINISHED, Job
 from infra.embedded.jobs import SqliteJobStore
 from lectern.example_lms import ExampleLms
 from tests.crash.scenery import DEPOT
@@ -61,9 +61,7 @@ class Loaded(Service):
     def unfinished(self) -> int:
         """Return how many jobs are not at the LMS yet."""
         counts = self.jobs.counts()
-        return sum(
-            counts.get(state, 0) for state in (State.QUEUED, State.PROCESSING, State.STORING)
-        )
+        return sum(counts.get(state, 0) for state in UNFINISHED)
 
     def lost(self, ids: Sequence[str]) -> list[str]:
         """Return those of `ids` that no record knows."""

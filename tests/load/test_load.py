@@ -85,12 +85,12 @@ def test_ten_times_too_much_is_refused_in_words_and_passes(
         assert answers.statuses[429] > 0, "a burst that fits is none"
         refused = [one for one in answers.all if one.status == 429]
         assert {one.retry_after_s for one in refused} == {limits.BUSY_RETRY_S}
-        line = Line(url)
-        until(
-            lambda: line.receive(str(uuid.uuid4())).status == 200,
-            "a receive after the burst",
-            timeout_s=RECOVERY_S,
-        )
+        with Line(url) as line:
+            until(
+                lambda: line.receive(str(uuid.uuid4())).status == 200,
+                "a receive after the burst",
+                timeout_s=RECOVERY_S,
+            )
         recovered_s = time.monotonic() - over
         calm = paced(url, rate=10, seconds=1, callers=1, prefix="calm")
         assert set(calm.statuses) == {200}
@@ -113,7 +113,8 @@ def test_a_full_queue_is_said_to_be_full_until_it_is_not(trees: Nursery, tmp_pat
         check_nothing_is_lost(service, answers)
         drain(service)
         time.sleep(limits.GLANCE_S)  # a count is trusted for so long
-        assert Line(url).receive("afterwards").status == 200
+        with Line(url) as line:
+            assert line.receive("afterwards").status == 200
 
 
 def test_a_backlog_is_drained_without_loss(
@@ -128,15 +129,7 @@ def test_a_backlog_is_drained_without_loss(
     with loaded(folder, trees) as service:
         began = time.monotonic()
         ledger = a_ledger(service.folder)
-        times: list[float] = []
-        line = Line(service.url() or "")
-
-        def is_done() -> bool:
-            times.extend(line.status(ids[0]).took_s for _ in range(3))
-            time.sleep(0.2)
-            return service.unfinished() == 0
-
-        until(is_done, "an empty queue", timeout_s=DRAIN_S)
+        times = wait_asking(service, ids[0])
         drained_s = time.monotonic() - began
         swept = time.monotonic()
         wake_jobs(ledger)
@@ -201,6 +194,20 @@ def drain(service: Loaded) -> None:
     """Wait until every job is at the LMS, and none has failed."""
     until(lambda: service.unfinished() == 0, "an empty queue", timeout_s=DRAIN_S)
     assert set(service.jobs.counts()) <= {State.STORED, State.COMPLETED}
+
+
+def wait_asking(service: Loaded, video_id: str) -> list[float]:
+    """Wait until every job is at the LMS; return the seconds that a status took meanwhile."""
+    times: list[float] = []
+    with Line(service.url() or "") as line:
+
+        def is_done() -> bool:
+            times.extend(line.status(video_id).took_s for _ in range(3))
+            time.sleep(0.2)
+            return service.unfinished() == 0
+
+        until(is_done, "an empty queue", timeout_s=DRAIN_S)
+    return times
 
 
 def fill(folder: Path, count: int) -> list[str]:

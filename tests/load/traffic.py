@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 from tests.http.forms import BOUNDARY, CONTENT_TYPE, MP4_HEAD, file, form, text
@@ -66,6 +66,12 @@ class Line:
         self._place = (parts.hostname or "", parts.port or 0)
         self._host = parts.netloc
         self._line: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
 
     def receive(self, video_id: str) -> Answer:
         """POST a recording that nobody else sent."""
@@ -166,14 +172,13 @@ def each(
     guard = threading.Lock()
 
     def work(_number: int) -> None:
-        line = Line(url)
-        while True:
-            with guard:
-                video_id = next(left, None)
-            if video_id is None:
-                line.close()
-                return
-            answers.all.append(act(line, video_id))
+        with Line(url) as line:
+            while True:
+                with guard:
+                    video_id = next(left, None)
+                if video_id is None:
+                    return
+                answers.all.append(act(line, video_id))
 
     with ThreadPoolExecutor(callers) as pool:
         list(pool.map(work, range(callers)))
@@ -194,16 +199,15 @@ def _send(
     guard = threading.Lock()
 
     def work(_number: int) -> None:
-        line = Line(url)
-        while time.monotonic() < until:
-            with guard:
-                number = next(numbers, None)
-            if number is None:
-                break
-            if (pause_s := when(number) - time.monotonic()) > 0:
-                time.sleep(pause_s)
-            answers.all.append(line.receive(f"{prefix}-{number}"))
-        line.close()
+        with Line(url) as line:
+            while time.monotonic() < until:
+                with guard:
+                    number = next(numbers, None)
+                if number is None:
+                    return
+                if (pause_s := when(number) - time.monotonic()) > 0:
+                    time.sleep(pause_s)
+                answers.all.append(line.receive(f"{prefix}-{number}"))
 
     with ThreadPoolExecutor(callers) as pool:
         list(pool.map(work, range(callers)))

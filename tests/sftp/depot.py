@@ -86,14 +86,6 @@ class DepotContract:
         assert place(server) == Placed(sent=len(VIDEO))
         assert path_at(server).read_bytes() == VIDEO
 
-    def test_a_large_file_is_never_whole_in_memory(self, server: Server) -> None:
-        place(server)  # so that everything is loaded
-        path_at(server).unlink()
-        lecture = Zeros(32 * limits.MIB)
-        before = psutil.Process().memory_info().rss
-        assert place(server, lecture) == Placed(sent=lecture.size)
-        assert lecture.peak_rss - before < 16 * limits.MIB
-
     # --- going on -----------------------------------------------------------------------------
 
     def test_after_a_cut_the_upload_goes_on_where_it_was(self, server: Server) -> None:

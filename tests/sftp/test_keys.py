@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
+import concurrent.futures
 import hashlib
 import hmac
 import socket
 from pathlib import Path
 from typing import Any, NoReturn
 
+import asyncssh
 import pytest
 
 from core.delivery import Unanswered
 from infra.sftp import SftpDepot
 from infra.sftp_keys import HostKeyRule, read_private_key
+from infra.sftp_session import Session, SftpFailed
 from tests.sftp.keys import KeyFile, make_key
 from tests.sftp.lectures import Lecture
 
@@ -171,3 +174,15 @@ def test_a_server_that_is_gone_at_once_is_lost(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(socket, "create_connection", lambda *_args, **_options: unconnected)
     outcome = SftpDepot(**GOOD).place("/videos/a.mp4", Lecture().opened, size=1)
     assert outcome == Unanswered(reason="connection lost while connecting")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [AssertionError(), asyncssh.ConnectionLost("x"), asyncssh.SFTPConnectionLost("x"), OSError(32)],
+)
+def test_however_the_library_says_it_a_lost_connection_is_one(error: Exception) -> None:
+    depot = SftpDepot(**GOOD)
+    step: concurrent.futures.Future[None] = concurrent.futures.Future()
+    step.set_exception(error)
+    with pytest.raises(SftpFailed, match="connection lost while sending"):
+        Session(depot._login, depot._times).wait(step, "sending")

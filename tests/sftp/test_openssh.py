@@ -6,13 +6,15 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
+from core import limits
 from core.delivery import Unanswered
 from core.placement import Placed
 from tests.sftp.depot import DepotContract
 from tests.sftp.keys import KeyFile
-from tests.sftp.lectures import LOGIN_REFUSED, VIDEO, partial_at, path_at, place
+from tests.sftp.lectures import LOGIN_REFUSED, VIDEO, Zeros, partial_at, path_at, place
 from tests.sftp.servers import Server, find_sshd, openssh
 
 
@@ -26,6 +28,15 @@ class TestOpenSsh(DepotContract):
         """Yield OpenSSH with keys of several types."""
         with openssh(tmp_path, host_keys=host_keys, user_key=user_key) as server:
             yield server
+
+    def test_a_large_file_is_never_whole_in_memory(self, server: Server) -> None:
+        """Watch the memory of this process, in which this server is not."""
+        place(server)  # so that everything is loaded
+        path_at(server).unlink()
+        lecture = Zeros(32 * limits.MIB)
+        before = psutil.Process().memory_info().rss
+        assert place(server, lecture) == Placed(sent=lecture.size)
+        assert lecture.peak_rss - before < 16 * limits.MIB
 
 
 def test_where_room_runs_out_nothing_is_left(

@@ -16,6 +16,7 @@ from core import limits
 from core.errors import ConflictingUpload, Interrupted, LecternError, MissingObject, Unavailable
 from core.job import Source, source_key
 from core.messages import Topic
+from core.order import Order
 from core.submission import Upload
 from core.uploads import Announcement, begin_upload, finish_object, finish_upload
 from functions.dead_letter import DeadLetter, take
@@ -25,7 +26,7 @@ from receiver import submit as receiving
 from tests.simulation.disk import SimPath
 from tests.simulation.promises import sha256
 from tests.simulation.schedule import Process
-from transcoder.deliver import Deliver
+from transcoder.deliver import ByFile, Deliver
 from transcoder.dispatch import Handler
 from transcoder.press import Press
 from transcoder.transcode import Transcode
@@ -52,7 +53,7 @@ class Actors:
         self._runs = 0
 
     # --- senders ---------------------------------------------------------------------------
-    def send(self, job_id: str, organization: str, data: bytes) -> None:
+    def send(self, job_id: str, organization: str, data: bytes, order: Order) -> None:
         """Send a recording in one request: store it, then have the receiver record it."""
         world = self._world
         run = self._new_run()
@@ -69,6 +70,7 @@ class Actors:
                 run=run,
                 source=Source(key=source_key(run), size=len(data), sha256=digest, container="mp4"),
                 committed_at=committed.committed_at,
+                order=order,
             )
             try:
                 job = receiving._record(world.ledger, upload)
@@ -79,7 +81,9 @@ class Actors:
 
         self._start(f"send {job_id} {run}", "send", act)
 
-    def announce(self, job_id: str, organization: str, data: bytes, *, honest: bool) -> None:
+    def announce(
+        self, job_id: str, organization: str, data: bytes, order: Order, *, honest: bool
+    ) -> None:
         """Announce a direct upload; then its bytes come, and several say that they have."""
         world = self._world
         run = self._new_run()
@@ -89,6 +93,7 @@ class Actors:
             size=len(data),
             content_type="video/mp4",
             sha256=sha256(data if honest else b"other"),
+            order=order,
         )
 
         def act() -> None:
@@ -240,8 +245,15 @@ class Actors:
                 raise Interrupted("told to stop")
             yield
 
+        by_file = ByFile(
+            objects=world.objects, depot=world.lms, announcer=world.lms, videos="/v", images="/i"
+        )
         return Deliver(
-            ledger=world.ledger, courier=world.lms, interrupting=interrupting, jitter=world.roll
+            ledger=world.ledger,
+            courier=world.lms,
+            by_file=by_file,
+            interrupting=interrupting,
+            jitter=world.roll,
         )
 
     def _new_run(self) -> str:

@@ -13,6 +13,8 @@ UNREACHED: Final = frozenset(
     {
         ("queued", "Poisoned"),  # whatever makes a job wait again has set its claims back
         ("completed", "Released"),
+        ("completed", "Placed"),
+        ("completed", "Accepted"),
         ("completed", "DeliveryRefused"),
         ("completed", "DeliveryDeferred"),
         ("processing", "PieceFailed"),
@@ -24,7 +26,7 @@ SIMULATED: Final = frozenset(
         "Claimed", "Poisoned", "Buried", "Renewed", "Released", "Retried", "Failed", "PiecesCut",
         "PieceClaimed", "PieceRenewed", "PieceReleased", "PieceRetried", "PieceMade",
         "PieceFailed", "PiecesRefused", "Encoded", "Delivered", "DeliveryDeferred",
-        "DeliveryRefused", "Redelivered", "Confirmed", "Cancelled", "Woken", "Cleaned",
+        "Placed", "Accepted", "DeliveryRefused", "Redelivered", "Confirmed", "Cancelled", "Woken", "Cleaned",
     }
 )  # fmt: skip
 """Events that the simulation brings about."""
@@ -44,6 +46,8 @@ OTHERS: Final[tuple[Hashable, ...]] = (
     ("stopped", "in the callback"),
     ("clock", "jumps"),
     *(("lms", what) for what in ("kept", "none", 201, 302, 410, 413, 429, 500, 502)),
+    *(("place", what) for what in ("done", "failed", "unheard")),
+    ("lms", "told"),
     *(("message", what) for what in ("lost", "doubled", "given up", "out of order")),
     ("message", "lost while it waits"),
     *(("outage", port) for port in ("jobs", "objects", "bus")),

@@ -1,16 +1,19 @@
 """The LMS: what it has got, what it answers, and whether what it gets is right.
 
-`send` is the store webhook. A second way of delivery joins with a method of its own that notes
-the whole file in `taken`, and `expect_told` for what then completes a job.
+`send` is the store webhook; `place` and `announce` are its own storage and its confirmation API.
+Another way of delivery joins with methods of its own that note what was kept whole.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
 from core.delivery import Answered, Outcome, Parcel, Unanswered
 from core.errors import Interrupted
 from core.job import Job
+from core.placement import Notice, Placed, PlaceOutcome
 from core.ports import ObjectReader
 from tests.simulation.promises import sha256
 
@@ -40,18 +43,20 @@ class SimLms:
         self.taken: dict[str, set[str]] = {}  # run: digests of what was kept whole
         self.said_yes: set[str] = set()
         self.refused: set[str] = set()
+        self.files: dict[str, bytes] = {}  # what stands in the storage
+        self.told: set[str] = set()  # runs whose file it was told of, and said yes
         self._world = world
 
     def send(self, parcel: Parcel, body: ObjectReader) -> Outcome:
         """Take a parcel, as the weather is."""
         world = self._world
-        self._pass(_LENGTHS_S[int(world.roll() * len(_LENGTHS_S))])
-        rude = world.trouble.weather.rude and world.roll() < world.trouble.weather.rude
+        self._pass(self._length())
+        rude = self._is_rude()
         keeps, outcome = _RUDE[int(world.roll() * len(_RUDE))] if rude else (True, None)
         words = f"LMS: {parcel.delivery_id}"
         if not keeps and outcome is not None:
             body.read(3)
-            self._note(parcel, outcome)
+            self._note(parcel.delivery_id, outcome)
             world.trouble.say(f"    {words} half read, {outcome}")
             return outcome
         data = body.read()
@@ -62,9 +67,9 @@ class SimLms:
         if outcome is None and world.hub.current is not None and world.roll() < 0.1:
             world.coverage["confirm", "while the callback is open"] += 1
             world.actors.confirm(parcel.video_id, parcel.file_sha256)
-        self._pass(_LENGTHS_S[int(world.roll() * len(_LENGTHS_S))])
+        self._pass(self._length())
         if outcome is not None:
-            self._note(parcel, outcome)
+            self._note(parcel.delivery_id, outcome)
             return outcome
         self.said_yes.add(run)
         return Answered(status=200)
@@ -84,15 +89,72 @@ class SimLms:
             promises.broken(f"{parcel.delivery_id}: the result of another recording")
         return run
 
+    # --- delivery by file ------------------------------------------------------------------
+    def place(
+        self,
+        path: str,
+        source: Callable[[int], AbstractContextManager[ObjectReader]],
+        *,
+        size: int,
+    ) -> PlaceOutcome:
+        """Take a file into the storage, as the weather is; nobody sees it before it is whole."""
+        world = self._world
+        self._pass(self._length())
+        if self._is_rude():
+            with source(0) as body:
+                body.read(3)
+            world.coverage["place", "failed"] += 1
+            return Unanswered(reason="no connection")
+        with source(0) as body:
+            data = body.read()
+        run = path.rpartition("/")[2].partition(".")[0]
+        if world.promises.outputs.get(run) != (sha256(data), size):
+            world.promises.broken(f"{path} is not the result of {run}")
+        self.files[path] = data
+        world.trouble.say(f"    LMS: {path} stands")
+        self._pass(self._length())
+        if self._is_rude():
+            world.coverage["place", "unheard"] += 1
+            return Unanswered(reason="cut off")
+        world.coverage["place", "done"] += 1
+        return Placed(sent=size)
+
+    def announce(self, notice: Notice) -> Outcome:
+        """Hear where a file stands; by then it must be there."""
+        world = self._world
+        run = notice.delivery_id.removeprefix("msg_")
+        job = world.promises.runs.get(run)
+        if job is None or job.job_id != notice.media_id or notice.file_path not in self.files:
+            world.promises.broken(f"{notice.delivery_id}: told of {notice.file_path}, not there")
+        self._pass(self._length())
+        if self._is_rude():
+            outcome = _RUDE[int(world.roll() * len(_RUDE))][1]
+            if not isinstance(outcome, Answered) or outcome.status // 100 != 2:
+                self._note(notice.delivery_id, outcome)
+                return outcome
+        self.told.add(run)
+        world.coverage["lms", "told"] += 1
+        self._pass(self._length())
+        return Answered(status=204)
+
     def expect_told(self, job: Job) -> None:
         """Check that a job which its own worker has completed was handed over before."""
-        self._world.promises.broken(f"{job.job_id}: a worker has completed it")
+        if job.run not in self.told:
+            self._world.promises.broken(f"{job.job_id}: completed, and the LMS was never told")
 
-    def _note(self, parcel: Parcel, outcome: Outcome) -> None:
+    # --- how it is done --------------------------------------------------------------------
+    def _length(self) -> float:
+        return _LENGTHS_S[int(self._world.roll() * len(_LENGTHS_S))]
+
+    def _is_rude(self) -> bool:
+        rude = self._world.trouble.weather.rude
+        return bool(rude) and self._world.roll() < rude
+
+    def _note(self, delivery_id: str, outcome: Outcome) -> None:
         status = outcome.status if isinstance(outcome, Answered) else "none"
         self._world.coverage["lms", status] += 1
         if status in _FINAL:
-            self.refused.add(parcel.delivery_id.removeprefix("msg_"))
+            self.refused.add(delivery_id.removeprefix("msg_"))
 
     def _pass(self, s: float) -> None:
         """Let time pass inside the callback; a worker that must stop is interrupted there."""

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+import core.board
+import core.handing_over
 import core.ledger
+import core.piecework
 import core.submission
+import core.transitions
+import core.waiting
 import functions.sweep
 import transcoder.heartbeat
 import transcoder.piece_step
@@ -22,6 +29,8 @@ from tests.simulation.schedule import Task
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+_REPLACING = (core.board, core.handing_over, core.piecework, core.transitions, core.waiting)
+_FIELDS: dict[type, Any] = {}
 CLAIMS_MAX = 3
 MESSAGE_DELIVERIES_MAX = 3
 """So few that histories of some dozen calls come to poison and to dead letters."""
@@ -123,6 +132,7 @@ def installed() -> Iterator[None]:
             (functions.sweep, "shutil", SimShutil),
             (transcoder.transcode, "children_s", lambda: 0.0),
             (transcoder.piece_step, "children_s", lambda: 0.0),
+            *((module, "replace", replace_quickly) for module in _REPLACING),
             (core.ledger, "advance", _counted),
             (core.submission, "advance", _counted),
             (limits, "CLAIMS_MAX", CLAIMS_MAX),
@@ -132,6 +142,23 @@ def installed() -> Iterator[None]:
         ):
             stack.enter_context(replaced(target, name, value))
         yield
+
+
+def replace_quickly(before: Any, /, **changes: Any) -> Any:
+    """Do as `dataclasses.replace` for classes with slots, in a third of its time."""
+    kind = type(before)
+    known = _FIELDS.get(kind)
+    if known is None:
+        names = [each.name for each in fields(kind)]
+        setters = {name: vars(kind)[name].__set__ for name in names}
+        known = _FIELDS[kind] = attrgetter(*names), tuple(setters.values()), setters
+    values, setters_in_order, setter_of = known
+    after = object.__new__(kind)
+    for put, value in zip(setters_in_order, values(before), strict=True):
+        put(after, value)
+    for name, value in changes.items():
+        setter_of[name](after, value)
+    return after
 
 
 @contextlib.contextmanager

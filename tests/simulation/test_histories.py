@@ -20,7 +20,7 @@ from tests.simulation.trouble import Coverage
 TORTURE = os.environ.get("LECTERN_TORTURE") == "1"
 HISTORIES = int(os.environ.get("LECTERN_SIMULATION_HISTORIES", "1000000" if TORTURE else "20000"))
 FIRST = int(os.environ.get("LECTERN_SIMULATION_SEED", "0"))
-SHARES = max(HISTORIES // 2500, 1)
+SHARES = max(HISTORIES // 1250, 1)
 """One test each, so that several workers take part and none takes long."""
 ENOUGH = 20_000
 """Histories from which on everything must have been reached."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from core.job import UNFINISHED, Job, Policy, State
 from core.ledger import Ledger
+from core.order import DEFAULT, Contract, Delivery, Order
 from tests.simulation.actors import GRACE_S, SWEEP, UPLOAD_TTL_S, Actors
 from tests.simulation.bus import SimBus
 from tests.simulation.disk import SimDisk
@@ -32,7 +33,9 @@ POLICY: Final = Policy(
 )
 ROUNDS_MAX: Final = 150
 """Rounds of work and sweep in which every job must have come to its end."""
-_NATURES: Final = ("good", "good", "good", "good", "good", "bad", "long2", "long3", "odd2", "big2")
+_CUT: Final = ("long2", "long3", "odd2", "big2")
+"""Recordings that are made in pieces: see `press.recording`."""
+_BY_FILE: Final = Order(contract=Contract.COMPRESS, delivery=Delivery.SFTP)
 _PAUSES_S: Final = (0.0, 0.0, 0.4, 1.0, 2.0, 3.5, 6.5, 13.0, 61.0, 125.0, 310.0, 610.0)
 _CALLS_MAX: Final = 100
 """Port calls after which the storm ends."""
@@ -103,7 +106,8 @@ class World:
         self._confirms = self.roll() < 0.7
         self._ids = ("a", "b")[: 1 + int(self.roll() * 1.6)]
         self._freezes = self.roll() < 0.6
-        self._cuts = self.roll() < 0.4
+        self._by_file = self.roll() < 0.2
+        self._cut = int(self.roll() * len(_CUT)) if self.roll() < 0.3 else None
         present.world = self
 
     # --- the storm -------------------------------------------------------------------------
@@ -163,17 +167,18 @@ class World:
     def _send(self) -> None:
         job_id, data = self._a_recording()
         organization = "other" if self.roll() < 0.05 else "org"
+        order = _BY_FILE if self._by_file else DEFAULT
         if self.roll() < 0.3:
-            self.actors.announce(job_id, organization, data, honest=self.roll() < 0.9)
+            self.actors.announce(job_id, organization, data, order, honest=self.roll() < 0.9)
         else:
-            self.actors.send(job_id, organization, data)
+            self.actors.send(job_id, organization, data, order)
 
     def _a_recording(self) -> tuple[str, bytes]:
         """Return an id and bytes for it: mostly the same, sometimes others."""
         number = int(self.roll() * len(self._ids))
-        nature = _NATURES[(hash_of(number) + int(self.roll() * 1.3)) % 6]
-        if self._cuts:
-            nature = _NATURES[6 + number % 4]
+        nature = "bad" if self.roll() < 0.1 else "good"
+        if self._cut is not None:
+            nature = _CUT[(self._cut + number) % len(_CUT)]
         return self._ids[number], recording(nature, int(self.roll() * 1.3))
 
     def _an_id(self) -> str:
@@ -415,11 +420,6 @@ _ACTS: Final[tuple[Callable[[World], None], ...]] = (
     World._cancel,
     World._unbury,
 )
-
-
-def hash_of(number: int) -> int:
-    """Return a number that spreads the natures over the ids."""
-    return number * 4
 
 
 def _short(job: Job) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -16,6 +17,8 @@ from core.smart import (
     Probe,
     Voice,
     expected,
+    first_crf,
+    guessed_kind,
     kind_of,
     next_crf,
     sound_windows,
@@ -41,14 +44,14 @@ def probe(crf: float, mean: float, low: float | None = None, *, size: int = CORN
 
 def searched(quality: Callable[[float], Probe], kind: Kind) -> tuple[Expected, int]:
     """Probe as long as more is to be known; return what comes of it, and how many were needed."""
-    probes = [quality(FIRST_CRF)]
+    probes = [quality(first_crf(kind, Codec.H264))]
     while (crf := next_crf(probes, kind, TARGET)) is not None:
         probes.append(quality(crf))
     return expected(probes, kind, TARGET), len(probes)
 
 
 # --- windows ----------------------------------------------------------------------------------
-@pytest.mark.parametrize("duration_s", [8, 9.7, 15, 60, 300, 3600, 86_400])
+@pytest.mark.parametrize("duration_s", [1, 2, 3.1, 6, 8, 9.7, 15, 60, 3600, 86_400])
 @pytest.mark.parametrize("fps", [5, 15, 30, 60])
 def test_windows_lie_spread_over_the_recording(duration_s: float, fps: float) -> None:
     """They are in order, do not overlap, and there is one in each equal part."""
@@ -62,9 +65,17 @@ def test_windows_lie_spread_over_the_recording(duration_s: float, fps: float) ->
 
 def test_a_short_recording_is_not_sampled_and_a_long_one_for_seconds_only() -> None:
     """The samples of an hour take no longer than those of five minutes."""
-    assert windows(7.9, 30) == ()
+    assert windows(0.9, 30) == ()
     assert sum(w.length_s for w in windows(15, 30)) == pytest.approx(3)
     assert sum(w.length_s for w in windows(3600, 30)) == sum(w.length_s for w in windows(300, 30))
+
+
+@pytest.mark.parametrize("duration_s", [1.0, 1.9, 2.0, 3.5, 5.0, 7.5])
+def test_of_a_few_seconds_two_are_sampled_or_all(duration_s: float) -> None:
+    """A clip of a telephone is measured like a lecture, in no more windows than it takes."""
+    found = windows(duration_s, 30)
+    assert sum(window.length_s for window in found) == pytest.approx(min(duration_s, 2), abs=1)
+    assert len(found) <= 3
 
 
 def test_windows_are_longer_where_frames_are_rare() -> None:
@@ -122,6 +133,17 @@ def test_frames_of_a_screen_are_thinned_out_to_thirty_and_a_cameras_are_kept() -
     assert styled(SMART, Kind.CAMERA, 27).frame_rate_max == 60
 
 
+@pytest.mark.parametrize(
+    ("frame_bytes", "kind"),
+    [(4_600, Kind.SCREEN), (22_500, Kind.SCREEN), (105_000, Kind.MIXTURE), (225_000, Kind.MIXTURE)],
+)
+def test_what_a_sample_takes_without_losses_says_where_to_begin(
+    frame_bytes: int, kind: Kind
+) -> None:
+    """Bytes a frame as measured of a terminal, a camera in the corner, a camera and a film."""
+    assert guessed_kind(frame_bytes * 100, PIXELS * 100) is kind
+
+
 # --- the search -------------------------------------------------------------------------------
 @pytest.mark.parametrize("slope", [0.4, 0.8, 1.2, 1.8])
 @pytest.mark.parametrize("at_28", [90.0, 92.5, 94.0, 96.0])
@@ -130,7 +152,8 @@ def test_two_or_three_probes_find_the_target(slope: float, at_28: float) -> None
 
     def quality(crf: float) -> Probe:
         step = crf - FIRST_CRF
-        return probe(crf, min(at_28 - slope * step - 0.03 * step * abs(step), 100.0))
+        bent = (100 - at_28) * (math.exp(slope / 7 * step) - 1)
+        return probe(crf, min(at_28 - (bent + slope * step) / 2, 100.0))
 
     found, probes = searched(quality, Kind.CAMERA)
     truth = quality(found.crf).mean
@@ -139,10 +162,23 @@ def test_two_or_three_probes_find_the_target(slope: float, at_28: float) -> None
     assert found.crf in {18, 34} or 92.9 <= truth <= 94.2
 
 
-def test_a_first_probe_that_hits_needs_no_second() -> None:
-    """Each probe costs as much as encoding the samples."""
-    _, probes = searched(lambda crf: probe(crf, 93.5 - (crf - FIRST_CRF)), Kind.CAMERA)
-    assert probes == 1
+@pytest.mark.parametrize("kind", [Kind.SCREEN, Kind.CAMERA])
+def test_a_first_probe_that_hits_needs_no_second(kind: Kind) -> None:
+    """Each probe costs as much as encoding the samples, and what it measured is what is told."""
+    begun = first_crf(kind, Codec.H264)
+    found, probes = searched(lambda crf: probe(crf, 93.3 - (crf - begun)), kind)
+    assert (probes, found.crf) == (1, begun)
+    assert found.mean == pytest.approx(93.3)
+
+
+def test_a_screen_is_not_measured_again_for_less_than_a_point() -> None:
+    """Its picture has few bytes beside its sound, and what was measured is known best."""
+    first = [probe(31, 93.7)]
+    assert next_crf(first, Kind.SCREEN, TARGET) is None
+    assert expected(first, Kind.SCREEN, TARGET) == Expected(
+        crf=31, mean=pytest.approx(93.7), low=pytest.approx(93.7)
+    )
+    assert next_crf([probe(31, 95.0)], Kind.SCREEN, TARGET) == 33
 
 
 def test_bad_frames_decide_where_the_mean_would_be_good() -> None:

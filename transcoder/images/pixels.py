@@ -5,6 +5,7 @@ Only the loader of the kind that the headers show is ever called.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,8 @@ Image = Any
 """A `pyvips.Image`: its operations are made when they are called, so no types are known."""
 
 PROFILE: Final = "icc-profile-data"
+_NEVER_ON_DISC: Final = "64g"
+"""Bytes from which on libvips unpacks an image into a file: more than the process may use."""
 _OPERATIONS_MAX: Final = 0
 """Results that libvips keeps for another call: each is made once here."""
 _CARELESS: Final = re.compile(r"\D\d{1,2} extraneous bytes before|JFIF revision|Adobe color")
@@ -50,16 +53,14 @@ class Decoded:
 
 
 def prepare() -> None:
-    """Set up libvips for one image: no cache, and none of its unfuzzed loaders."""
+    """Set up libvips for one image: no cache, no temporary files, none of its unfuzzed loaders."""
+    os.environ["VIPS_DISC_THRESHOLD"] = _NEVER_ON_DISC
     pyvips.cache_set_max(_OPERATIONS_MAX)
     pyvips.block_untrusted_set(True)
 
 
 def load(name: str, kind: str, *, page: int = 0, pages: int = 1, fail_on: str = "warning") -> Image:
-    """Open a file with the loader of its kind; its pixels are read when they are asked for.
-
-    They are read once, from top to bottom: else libvips would unpack large images into files.
-    """
+    """Open a file with the loader of its kind; its pixels are read once, from top to bottom."""
     common = {"access": "sequential", "fail_on": fail_on}
     if kind == "jpeg":
         return pyvips.Image.jpegload(name, **common)

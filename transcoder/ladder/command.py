@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,10 +29,16 @@ _SEGMENTER: Final = "movflags=+default_base_moof+frag_discont+skip_sidx:use_edit
 takes away what reordering pictures adds. Negative offsets would do without one, but FFmpeg's own
 reader, and so many a player, shows such pictures two frames late. With a `sidx` FFmpeg would move
 the first picture of a segment to where the one before it was thought to end."""
-_LASTS: Final = "if(eq(NEXT_DTS\\,NOPTS)\\,DURATION\\,NEXT_DTS-DTS)"
-_TRUE_DURATIONS: Final = f"setts=pts=PTS:dts=DTS:duration={_LASTS}"
-"""Every packet lasts until the next one. FFmpeg lets a segment begin where the packets before it
-end by their durations, which are guessed where frames come irregularly."""
+
+
+def true_durations(*, last: str = "DURATION") -> str:
+    """Return the bitstream filter with which every packet lasts until the next one.
+
+    FFmpeg lets a segment begin where the packets before it end by their durations, which are
+    guessed where frames come irregularly. `last` is that of the last one.
+    """
+    lasts = f"if(eq(NEXT_DTS\\,NOPTS)\\,{last}\\,NEXT_DTS-DTS)"
+    return f"setts=pts=PTS:dts=DTS:duration={lasts}"
 
 
 def ladder_command(
@@ -48,23 +55,30 @@ def ladder_command(
     outputs: list[str] = []
     for variant in plan.variants:
         outputs += [*_rendition(variant, plan.segment_s), *threads]
-        outputs += _segments(plan, f"{folder}/{variant.name}")
+        outputs += segments(plan, f"{folder}/{variant.name}")
     if plan.audio:
         outputs += ["-map", f"0:{plan.audio.index}", *_audio(plan.audio)]
-        outputs += _segments(plan, f"{folder}/{AUDIO}")
+        outputs += segments(plan, f"{folder}/{AUDIO}")
     return [
         *opening(ffmpeg),
         *threads,
         *reading(plan.container, source),
         *("-filter_complex", _graph(plan)),
         *outputs,
-        *("-map", "[looks]", *_ONLY, "-f", "rawvideo", f"file:{LOOKS}"),
-        *("-map", "[tiles]", *_ONLY, "-c:v", "mjpeg", "-q:v", _SHEET_QUALITY),
-        *("-f", "image2", f"{folder}/{SHEETS}"),
+        *side_outputs(folder),
     ]
 
 
 _ONLY: Final = ("-map_metadata", "-1", "-map_chapters", "-1", "-fps_mode", "passthrough")
+
+
+def side_outputs(folder: str) -> list[str]:
+    """Return where side pictures go: those to look at beside the set, the storyboard into it."""
+    return [
+        *("-map", "[looks]", *_ONLY, "-f", "rawvideo", f"file:{LOOKS}"),
+        *("-map", "[tiles]", *_ONLY, "-c:v", "mjpeg", "-q:v", _SHEET_QUALITY),
+        *("-f", "image2", f"{folder}/{SHEETS}"),
+    ]
 
 
 def opening(ffmpeg: Path) -> list[str]:
@@ -77,21 +91,28 @@ def opening(ffmpeg: Path) -> list[str]:
 
 
 def _graph(plan: LadderPlan) -> str:
-    """Decode once, and scale each rendition from the next larger one."""
+    """Decode once, and make side pictures of the smallest rendition."""
     first = plan.variants[0].video
+    chains = cascade(plan.variants, f"[0:{first.index}]{filters(first)}")
+    smallest = plan.variants[-1].name
+    shared = chains.removesuffix(f"[{smallest}]") + f",split=2[{smallest}][rest]"
+    return ";".join((shared, *side_pictures(plan, "[rest]")))
+
+
+def cascade(variants: Sequence[Variant], made: str) -> str:
+    """Scale each rendition from the next larger one; `made` is the largest."""
     chains = []
-    made = f"[0:{first.index}]{filters(first)}"
-    for number, variant in enumerate(plan.variants):
+    for number, variant in enumerate(variants):
         if number:
             size = f"w={variant.video.width}:h={variant.video.height}"
             made = f"[s{number}]scale={size}:flags={_SCALER},setsar=1"
-        chains.append(f"{made},split=2[{variant.name}][s{number + 1}]")
-    rest = f"[s{len(plan.variants)}]"
-    return ";".join((*chains, *_side_pictures(plan, rest)))
+        more = f",split=2[{variant.name}][s{number + 1}]"
+        chains.append(f"{made}{more if number + 1 < len(variants) else f'[{variant.name}]'}")
+    return ";".join(chains)
 
 
-def _side_pictures(plan: LadderPlan, rest: str) -> tuple[str, ...]:
-    """Take the storyboard and the pictures to look at from the smallest rendition."""
+def side_pictures(plan: LadderPlan, rest: str) -> tuple[str, ...]:
+    """Take the storyboard and the pictures to look at from `rest`, a small rendition."""
     wide, high = LOOK_SIZE
     fps = f"{plan.look_fps.numerator}/{plan.look_fps.denominator}"
     sheet = f"tile={TILE_COLUMNS}x{TILE_ROWS}"
@@ -116,8 +137,8 @@ def _rendition(variant: Variant, every_s: float) -> list[str]:
         *("-enc_time_base:v", f"{video.time_base.numerator}:{video.time_base.denominator}"),
         *encoding(video),
         *("-force_key_frames:v", _keyframes(every_s)),
-        *_tags(video),
-        *("-bsf:v", _TRUE_DURATIONS),
+        *tags(video),
+        *("-bsf:v", true_durations()),
     ]
 
 
@@ -128,12 +149,18 @@ def _keyframes(every_s: float) -> str:
     )
 
 
-def _tags(video: VideoEncode) -> list[str]:
+def tags(video: VideoEncode) -> list[str]:
+    """Return what says in which colours a rendition is."""
     colour: Colour = video.colour
     return [
         *("-color_range:v", "tv", "-color_primaries:v", str(colour.primaries)),
         *("-color_trc:v", str(colour.transfer), "-colorspace:v", str(colour.matrix)),
     ]
+
+
+def copied_sound() -> list[str]:
+    """Return how sound in AAC is kept; see `_audio`."""
+    return ["-c:a", "copy", "-bsf:a", r"noise=drop=lt(pts\,0)"]
 
 
 def _audio(audio: AudioEncode | Copy) -> list[str]:
@@ -144,7 +171,7 @@ def _audio(audio: AudioEncode | Copy) -> list[str]:
     samples of a recording are given up.
     """
     if isinstance(audio, Copy):
-        return ["-c:a", "copy", "-bsf:a", r"noise=drop=lt(pts\,0)"]
+        return copied_sound()
     primed = f"atrim=start={_AAC_FRAME / audio.sample_rate:.9f}"
     return [
         *("-af", f"{sound_filters(audio)},{primed}", "-c:a", "aac", "-profile:a", "aac_low"),
@@ -152,7 +179,7 @@ def _audio(audio: AudioEncode | Copy) -> list[str]:
     ]
 
 
-def _segments(plan: LadderPlan, folder: str) -> list[str]:
+def segments(plan: LadderPlan, folder: str) -> list[str]:
     """Cut at every IDR picture, sound at the same distances; the playlist is not ours yet."""
     return [
         *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"),

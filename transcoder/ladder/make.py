@@ -80,7 +80,7 @@ def make_set(
     if len(asked.thumbnails_s) > THUMBNAILS_MAX:
         raise ValueError(f"{THUMBNAILS_MAX} thumbnails are the most")
     given = [(sidecar.language, parse(sidecar.data)) for sidecar in asked.subtitles]
-    shop = _shop(folder, toolbox, began + budget_s, progress, stop)
+    shop = shop_in(folder, toolbox, began + budget_s, progress, stop)
     info = shop.probe(source.name, _container(source))
     accept(info)
     if info.video is None:
@@ -89,7 +89,7 @@ def make_set(
     plan = ladder_plan(info, ladder)
     frames, damaged = shop.encode(plan, source.name)
     videos, audio = shop.measure_all(plan)
-    _judge(SetEvidence(plan=plan, source=info, videos=videos, audio=audio, frames=frames), damaged)
+    judge(SetEvidence(plan=plan, source=info, videos=videos, audio=audio, frames=frames), damaged)
     progress.report(_CHECKED)
     streams, told = shop.streams(info, source.name, (videos, audio), given)
     made = shop.write(plan, streams, info, (*remarks(info), *damaged, *told), asked.thumbnails_s)
@@ -113,14 +113,15 @@ def _container(source: Path) -> Container:
     return container
 
 
-def _judge(evidence: SetEvidence, damaged: tuple[str, ...]) -> None:
+def judge(evidence: SetEvidence, damaged: tuple[str, ...]) -> None:
+    """Raise BadOutput where a set may not be handed out; `damaged` are words about its source."""
     defects = set_verdict(evidence)
     if defects:
         raise BadOutput(f"the set is not what was planned: {'; '.join((*defects[:5], *damaged))}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Shop:
+class Shop:
     """The programs of one set; all run inside `folder`."""
 
     folder: Path
@@ -134,7 +135,7 @@ class _Shop:
         """Make all renditions; return the frames of each, and warnings about the source."""
         for name in (*(variant.name for variant in plan.variants), AUDIO if plan.audio else "."):
             (self.folder / SET / name).mkdir(parents=True, exist_ok=True)
-        heard = EncoderProgress(duration_s=plan.duration_s, report=self._encoded)
+        heard = EncoderProgress(duration_s=plan.duration_s, report=self.encoded)
         ended = self.program(
             ladder_command(self.ffmpeg, plan, source, SET, cores=os.cpu_count() or 1),
             file_max=plan.file_max,
@@ -143,7 +144,8 @@ class _Shop:
         )
         return heard.frames, damage(ended)
 
-    def _encoded(self, share: float) -> None:
+    def encoded(self, share: float) -> None:
+        """Report the share of the encode that is done."""
         self.progress.report(_PROBED + (_ENCODED - _PROBED) * share)
 
     def measure_all(self, plan: LadderPlan) -> tuple[tuple[Track, ...], Track | None]:
@@ -187,15 +189,16 @@ class _Shop:
         return write(plan, streams, info.summary(), warnings, stills, thumbnails_s)
 
 
-def _shop(
+def shop_in(
     folder: Path,
     toolbox: Toolbox,
     deadline: float,
     progress: Progress,
     stop: Callable[[], bool],
-) -> _Shop:
+) -> Shop:
+    """Return the programs for `folder`; `deadline` is on the monotonic clock."""
     python = toolbox.python
-    return _Shop(
+    return Shop(
         folder=folder,
         ffmpeg=toolbox.ffmpeg,
         probe=Probe(python=python, folder=folder, deadline=deadline, stop=stop),

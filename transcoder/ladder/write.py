@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from core.errors import BadOutput
 from core.job import MediaSummary
@@ -18,12 +18,29 @@ from transcoder.ladder.dash import MPD, mpd
 from transcoder.ladder.hls import MASTER, Streams, master_playlist, media_playlist, text_playlist
 from transcoder.ladder.manifest import MANIFEST, describe, manifest
 from transcoder.ladder.pictures import POSTER, STORYBOARD, chapter_list, storyboard, tiles
-from transcoder.ladder.stills import Stills
 
 CHAPTERS: Final = "chapters.vtt"
 THUMBNAIL: Final = "thumbnails/{:09.3f}.jpg"
 _POSTER_LINES: Final = 720
 """Lines of the rendition that the poster is taken from, at most."""
+
+
+class Still(Protocol):
+    """Writes pictures into the set at `path`, which lies in `folder`."""
+
+    @property
+    def folder(self) -> Path:
+        """Return the private folder."""
+        ...
+
+    @property
+    def path(self) -> Path:
+        """Return the set's folder."""
+        ...
+
+    def __call__(self, track: Track, time_s: float, name: str) -> None:
+        """Write the JPEG `name`: what `track` shows at a time."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +57,7 @@ def write(
     streams: Streams,
     source: MediaSummary,
     warnings: tuple[str, ...],
-    stills: Stills,
+    stills: Still,
     thumbnails_s: tuple[float, ...],
 ) -> Written:
     """Write all that is missing into the set's folder; the manifest comes last."""
@@ -60,7 +77,7 @@ def write(
 
 
 def _pictures(
-    plan: LadderPlan, streams: Streams, stills: Stills, thumbnails_s: tuple[float, ...]
+    plan: LadderPlan, streams: Streams, stills: Still, thumbnails_s: tuple[float, ...]
 ) -> Iterator[tuple[str, str]]:
     looks = stills.folder / LOOKS
     wide, high = LOOK_SIZE

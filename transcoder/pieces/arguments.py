@@ -32,13 +32,23 @@ def picture_command(
     """
     video = _encode(plan.plan)
     alone = replace(plan.plan, video=replace(video, index=0), audio=None)
-    chain = (
+    return _command(ffmpeg, alone, plan.form, names, ("-vf", taken_chain(plan, piece, base)))
+
+
+def taken_chain(plan: PiecePlan, piece: PicturePiece, base: int) -> str:
+    """Return the filters that give a piece's frames of its excerpt the times of the whole."""
+    video = _encode(plan.plan)
+    return (
         f"setpts=PTS+{base + plan.shift},"
         f"{_before_choosing(video)}"
         f"select='gte(t,{_before_s(plan, piece.start)!r})*lt(t,{_before_s(plan, piece.end)!r})',"
         f"{filters(replace(video, deinterlace=False))}"
     )
-    return _command(ffmpeg, alone, plan.form, names, ("-vf", chain))
+
+
+def excerpt_container(form: str | None) -> Container:
+    """Return what an excerpt of this form is read as."""
+    return _FORM_CONTAINERS[form or ""]
 
 
 def sound_command(
@@ -113,7 +123,7 @@ def _command(
     A chain of pictures is the whole chain; one of sound goes before the plan's own.
     """
     source, output = names
-    argv = command(ffmpeg, replace(alone, container=_FORM_CONTAINERS[form or ""]), source, output)
+    argv = command(ffmpeg, replace(alone, container=excerpt_container(form)), source, output)
     if chain:
         option, text = chain
         at = argv.index(option) + 1

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from core import limits
 from core.errors import BadOutput, EncodeFailed
+from core.ladder_pieces import PieceSet
 from core.pieces import PicturePiece, Piece, PiecePlan, SoundPiece, StreamPiece
 from core.plan import Copy
 from transcoder.encoder import EncoderProgress, damage, failure
@@ -38,13 +39,16 @@ _LOOSE_LINES: Final = 4
 class MadePiece:
     """A finished piece; `frames` is how many the encoder says that it wrote, for pictures.
 
-    `fetched` are the bytes read of the source.
+    `fetched` are the bytes read of the source. `part` is what the piece gives to the set that was
+    ordered; its files lie in `part_folder`.
     """
 
     path: Path
     frames: int
     fetched: int
     warnings: tuple[str, ...]
+    part: PieceSet | None = None
+    part_folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +59,18 @@ class _Taken:
     loose: int
 
 
-def encode_piece(plan: PiecePlan, piece: Piece, source: Ranges, workshop: Workshop) -> MadePiece:
+def encode_piece(
+    plan: PiecePlan,
+    piece: Piece,
+    source: Ranges,
+    workshop: Workshop,
+    *,
+    beside: Callable[[str, int], None] | None = None,
+) -> MadePiece:
     """Make `piece` as `piece-<number>.mp4` in the workshop's folder; nothing else stays there.
+
+    `beside(excerpt, base)` is called while the excerpt, a file in the folder, is still there;
+    `base` is the source's tick at its tick 0.
 
     Reads of `source` only what the piece needs, in blocks; give `Blocks` for other ones than those
     of 1 MiB. Raises BadOutput where the piece is not what was
@@ -72,6 +86,8 @@ def encode_piece(plan: PiecePlan, piece: Piece, source: Ranges, workshop: Worksh
         with Desk(blocks) as desk:
             taken = _excerpt(plan, piece, desk, workshop)
         made = _encoded(plan, piece, taken, workshop)
+        if beside is not None:
+            beside(_EXCERPT, taken.base)
     finally:
         excerpt.unlink(missing_ok=True)
     return MadePiece(

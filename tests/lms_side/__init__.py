@@ -1,0 +1,1 @@
+"""What an LMS, its network and its name server can do to deliveries."""

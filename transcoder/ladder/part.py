@@ -1,0 +1,61 @@
+"""What a piece gives to a set, made beside the piece and never in its way."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field, replace
+
+from core import limits
+from core.errors import Interrupted, LecternError
+from core.ladder import LADDERS, LadderPlan, ladder_plan
+from core.ladder_pieces import LadderCut, PieceSet
+from core.media import MediaInfo
+from core.order import Order
+from core.pieces import PicturePiece, PiecePlan
+from transcoder.ladder.piece import PIECE_FOLDER, encode_set_piece
+from transcoder.pieces.encode import MadePiece
+from transcoder.pieces.workshop import Workshop
+
+
+def planned_ladder(info: MediaInfo, order: Order) -> LadderPlan | None:
+    """Return how the set that was ordered is made; None without an order or a picture."""
+    if order.ladder is None or info.video is None or info.video.picture is None:
+        return None
+    return ladder_plan(info, LADDERS[order.ladder])
+
+
+@dataclass(slots=True, kw_only=True)
+class PartBeside:
+    """Makes a piece's part while its excerpt is there; raises nothing but Interrupted."""
+
+    cut: LadderCut
+    pieces: PiecePlan
+    piece: PicturePiece
+    workshop: Workshop
+    part: PieceSet | None = None
+    warnings: tuple[str, ...] = field(default=())
+
+    def __call__(self, excerpt: str, base: int) -> None:
+        """Make the part, or keep a warning that says why there is none."""
+        try:
+            self.part = encode_set_piece(
+                self.cut, self.pieces, self.piece, excerpt, base, self.workshop
+            )
+        except Interrupted:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the piece itself is made
+            shutil.rmtree(self.workshop.folder / PIECE_FOLDER, ignore_errors=True)
+            self.warnings = (no_set(error),)
+
+    def added_to(self, made: MadePiece) -> MadePiece:
+        """Return the piece with its part."""
+        folder = self.workshop.folder / PIECE_FOLDER if self.part else None
+        warnings = (*made.warnings, *self.warnings)
+        return replace(made, part=self.part, part_folder=folder, warnings=warnings)
+
+
+def no_set(error: Exception) -> str:
+    """Return the warning that says why a job has no set."""
+    known = isinstance(error, LecternError)
+    reason = str(error) if known else f"the worker failed over it ({type(error).__name__})"
+    return f"no set of renditions was made: {reason}"[: limits.REASON_CHARS_MAX]
