@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Final
 
 from core import limits
 from core.events import Accepted, Delivered, DeliveryDeferred, DeliveryRefused
-from core.job import Failure, Job, Policy, Rendition
+from core.job import Failure, Job, Policy, Rendition, Variant
 from core.order import Delivery
 from core.receipt import receipt_id, receipt_text, receipt_time
 
@@ -36,13 +37,27 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Enclosure:
+    """One more file of a parcel: the form field `name`, and the object that holds it.
+
+    Its digest stands in the receipt, which is signed.
+    """
+
+    name: str
+    key: str
+    file_name: str
+    size: int
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
     """One attempt at the store webhook, without the file's bytes.
 
     `delivery_id` is the same over all attempts, `sent_at` (epoch seconds) is the attempt's own.
     `content_type` is that of the file. `traceparent` lets the LMS's own traces join the
     recording's. `receipt` is signed on its own. `manifest_url` opens the set of renditions, if one
-    was made; it is not for logs.
+    was made; it is not for logs. `enclosures` are the variants of an image.
     """
 
     delivery_id: str
@@ -56,6 +71,7 @@ class Parcel:
     content_type: str = VIDEO
     receipt: Receipt | None = None
     manifest_url: str | None = field(default=None, repr=False)
+    enclosures: tuple[Enclosure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +138,25 @@ def parcel_of(job: Job, now: float, *, manifest_url: str | None = None) -> Parce
         content_type=media_type(job.output),
         receipt=Receipt(id=receipt_id(job), at=receipt_time(job), text=receipt_text(job)),
         manifest_url=manifest_url,
+        enclosures=tuple(_enclosures(job.run, job.output)),
     )
+
+
+def _enclosures(run: str, output: Rendition) -> Iterator[Enclosure]:
+    types = {suffix: kind for kind, suffix in _SUFFIXES.items()}
+    for each in output.variants:
+        yield Enclosure(
+            name=each.name,
+            key=each.key,
+            file_name=variant_name(run, each),
+            size=each.size,
+            content_type=types[each.suffix],
+        )
+
+
+def variant_name(run: str, variant: Variant) -> str:
+    """Return the name outside of an image in another size."""
+    return f"{run}-{variant.name}.{variant.suffix}"
 
 
 def media_type(output: Rendition) -> str:

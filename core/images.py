@@ -192,6 +192,10 @@ class ImageOrder:
     quality: ImageQuality
 
 
+DEFAULT_QUALITY: Final = QualityLevel.HIGH
+"""What an image is made in where nobody says: visually lossless by the measured bar."""
+
+
 def image_order(order: Order) -> ImageOrder:
     """Return what an order means for an image: the original in its own format, `high`, if unsaid.
 
@@ -200,7 +204,7 @@ def image_order(order: Order) -> ImageOrder:
     return ImageOrder(
         variants=tuple(Variant(name) for name in order.variants) or (Variant.ORIGINAL,),
         format=Wanted(order.image_format or Wanted.KEEP),
-        quality=IMAGE_QUALITIES[order.quality or QualityLevel.HIGH],
+        quality=IMAGE_QUALITIES[order.quality or DEFAULT_QUALITY],
     )
 
 

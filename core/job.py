@@ -280,9 +280,14 @@ def piece_key(plan_key: str, number: int) -> str:
     return f"{plan_key.removesuffix('plan')}{number}"
 
 
-def output_key(run: str, fence: int) -> str:
+def output_key(run: str, fence: int, suffix: str = "mp4") -> str:
     """Return the key of the rendition made under `fence`: no two workers share one."""
-    return f"outputs/{run}/{fence}.mp4"
+    return f"outputs/{run}/{fence}.{suffix}"
+
+
+def variant_key(run: str, fence: int, name: str, suffix: str) -> str:
+    """Return the key of an image in another size, beside the result."""
+    return f"outputs/{run}/{fence}-{name}.{suffix}"
 
 
 def set_key(run: str, fence: int, path: str) -> str:

@@ -11,7 +11,7 @@ number of frames early, which is the same time everywhere only if all frames are
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -131,8 +131,3 @@ def _joined(tracks: tuple[Track, ...]) -> Track:
         for number, segment in enumerate(segments)
     )
     return replace(first, segments=tuple(named))
-
-
-def by_digest(tracks: Sequence[Track]) -> Mapping[str, str]:
-    """Return the digest of each file of the renditions by its name."""
-    return {file.name: file.sha256 for track in tracks for file in track.files}

@@ -6,7 +6,7 @@ reach its service raises Unavailable; the caller may try again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -276,8 +276,12 @@ class MessageBus(Protocol):
 class Courier(Protocol):
     """Carries a result to the LMS."""
 
-    def send(self, parcel: Parcel, body: ObjectReader) -> Outcome:
-        """POST the parcel with its file, streamed, and return what came of it.
+    def send(
+        self, parcel: Parcel, body: ObjectReader, enclosed: Sequence[ObjectReader] = ()
+    ) -> Outcome:
+        """POST the parcel with its files, streamed, and return what came of it.
+
+        `enclosed` are its enclosures, in their order.
 
         Never raises for what the network or the LMS does, follows no redirect, reads no more
         than a bounded part of the answer, and ends within its time limit.
@@ -299,8 +303,9 @@ class Depot(Protocol):
 
         `source(n)` opens the file from byte n on. Until it is whole the file has another name; what
         an earlier attempt left under that is gone on with. A name stands for the same bytes over
-        all attempts: a file of `size` bytes at `path` is not sent again, another is replaced. Never raises for what the network or the storage does, ends within its time
-        limit, and leaves no connection open. What `source` raises is raised.
+        all attempts: a file of `size` bytes at `path` is not sent again, another is replaced.
+        Never raises for what the network or the storage does, ends within its time limit, and
+        leaves no connection open. What `source` raises is raised.
         """
         ...
 

@@ -58,6 +58,13 @@ def _making(output: Rendition | None) -> View:
     if output is None or output.making is None:
         return {}
     making = output.making
+    if making.alike is not None:
+        alike = making.alike
+        return {
+            "quality": {"ssim": round(alike.mean, 4), "ssim_low": round(alike.low, 4)},
+            "encoder": {"preset": making.preset, "libvips": making.ffmpeg},
+            "cost": _cost(making),
+        }
     return {
         "quality": _quality(making.quality),
         "loudness": _levels(making.levels),

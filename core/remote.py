@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.delivery import file_name, media_type
+from core.delivery import file_name, media_type, variant_name
 from core.job import Job, Rendition
 from core.placement import Notice
 
@@ -44,7 +44,7 @@ def remote_files(job: Job, folder: str) -> tuple[RemoteFile, ...]:
             name=each.name,
             key=each.key,
             size=each.size,
-            path=_under(folder, f"{job.run}-{each.name}.{each.suffix}"),
+            path=_under(folder, variant_name(job.run, each)),
         )
         for each in output.variants
     )

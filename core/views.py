@@ -65,7 +65,25 @@ def _output(output: Rendition, source: Source) -> View:
         "action": output.action,
         "saved_percent": saved_percent(source.size, output.size),
         "work_s": round(output.work_s, 3),
+        **_variants(output),
     }
+
+
+def _variants(output: Rendition) -> View:
+    """Return an image's other sizes; nothing for a recording."""
+    if not output.variants:
+        return {}
+    listed = [
+        {
+            "name": each.name,
+            "bytes": each.size,
+            "sha256": each.sha256,
+            "width": each.width,
+            "height": each.height,
+        }
+        for each in output.variants
+    ]
+    return {"variants": listed}
 
 
 def _set(output: Rendition | None, manifest_url: str | None) -> View:
@@ -113,6 +131,7 @@ def _delivery(job: Job) -> View | None:
         "attempts": job.delivery.attempts,
         "last_outcome": job.delivery.last_outcome,
         "next_attempt_at": timestamp(job.due_at) if waits else None,
+        **({"path": job.delivery.path} if job.delivery.path else {}),
     }
 
 

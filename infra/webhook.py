@@ -52,13 +52,15 @@ class WebhookCourier:
         """Show where parcels go, without secrets, credentials or the URL's query."""
         return f"WebhookCourier({self._target!r})"
 
-    def send(self, parcel: Parcel, body: ObjectReader) -> Outcome:
+    def send(
+        self, parcel: Parcel, body: ObjectReader, enclosed: Sequence[ObjectReader] = ()
+    ) -> Outcome:
         """POST `parcel` with the bytes of `body` and return what came of it.
 
         What the network and the LMS do becomes the outcome. What `body` raises is raised, and
         Unavailable when it ends early or has another size than the parcel says.
         """
-        form = _form(parcel, body, self._signers)
+        form = _form(parcel, (body, *enclosed), self._signers)
         headers = {
             **delivery_headers(self._signers, parcel),
             "Content-Type": form.content_type,
@@ -107,16 +109,25 @@ class _Source:
         return data
 
 
-def _form(parcel: Parcel, body: ObjectReader, signers: Sequence[Webhook]) -> MultipartEncoder:
-    if body.size != parcel.file_size:
-        raise Unavailable(f"the stored object has {body.size} bytes instead of {parcel.file_size}")
+def _form(
+    parcel: Parcel, bodies: Sequence[ObjectReader], signers: Sequence[Webhook]
+) -> MultipartEncoder:
+    sizes = (parcel.file_size, *(each.size for each in parcel.enclosures))
+    for body, size in zip(bodies, sizes, strict=True):
+        if body.size != size:
+            raise Unavailable(f"the stored object has {body.size} bytes instead of {size}")
+    file, *enclosed = map(_Source, bodies)
     return MultipartEncoder(
         [
             ("video_id", parcel.video_id),
             ("organization_id", parcel.organization_id),
             *receipt_fields(signers, parcel.receipt).items(),
             *([("manifest_url", parcel.manifest_url)] if parcel.manifest_url else []),
-            ("file", (parcel.file_name, _Source(body), parcel.content_type)),
+            ("file", (parcel.file_name, file, parcel.content_type)),
+            *(
+                (each.name, (each.file_name, source, each.content_type))
+                for each, source in zip(parcel.enclosures, enclosed, strict=True)
+            ),
         ]
     )
 

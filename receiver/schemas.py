@@ -126,9 +126,22 @@ def _output() -> Node:
         {
             **{name: kind for name, kind in _file().items() if name != "container"},
             **_media(),
-            "action": {"type": "string", "enum": ["encoded", "remuxed"]},
+            "action": {"type": "string", "enum": ["encoded", "remuxed", "kept"]},
             "saved_percent": {"type": "number"},
             "work_s": _SECONDS,
+        },
+        optional={"variants": {"type": "array", "items": _variant()}},
+    )
+
+
+def _variant() -> Node:
+    return _object(
+        {
+            "name": _TEXT,
+            "bytes": _COUNT,
+            "sha256": reference("Sha256"),
+            "width": _COUNT,
+            "height": _COUNT,
         }
     )
 
@@ -197,7 +210,8 @@ def _delivery() -> Node:
             "attempts": _COUNT,
             "last_outcome": _nullable(_TEXT),
             "next_attempt_at": _nullable(_TIME),
-        }
+        },
+        optional={"path": {**_TEXT, "description": "Where SFTP has put the result."}},
     )
 
 

@@ -10,6 +10,8 @@ from typing import Final
 
 from core.assignment import ASSIGNMENT_FORMAT, Assignment
 from core.errors import Interrupted
+from core.images import ImageFormat, ImageInfo, ImageKind, Likeness
+from core.images import Variant as Size
 from core.ladder_pieces import PieceSet
 from core.media import Container
 from core.order import Order
@@ -20,6 +22,7 @@ from core.presets import DEFAULT
 from tests.fakes import a_media_summary, sha256_of
 from tests.unit.media_facts import recording
 from transcoder.compress import Compressed
+from transcoder.images.make import ENCODED, MadeImage, MadeImages
 from transcoder.ladder.texts import Sidecar
 from transcoder.pieces.encode import MadePiece
 from transcoder.pieces.ranged import Ranges
@@ -74,6 +77,19 @@ class FakePress:
         progress.report(50)
         self._work("whole", folder, stop)
         return compressed(folder, RESULT)
+
+    def picture(
+        self,
+        source: Path,
+        folder: Path,
+        *,
+        order: Order,
+        stop: Callable[[], bool],
+    ) -> MadeImages:
+        """Make an image of every size that is asked for, each of other bytes."""
+        assert source.read_bytes() == SOURCE
+        self._work("picture", folder, stop)
+        return pictures(folder, order)
 
     def make(
         self,
@@ -252,6 +268,31 @@ def assignment_of(pieces: int, attempt: int) -> Assignment:
         warnings=("from the survey",),
         work_s=1.0,
     )
+
+
+def pictures(folder: Path, order: Order) -> MadeImages:
+    """Return an image of every size in the order."""
+    form = ImageFormat(order.image_format or ImageFormat.PNG)
+    images = []
+    for name in order.variants:
+        data = f"a {name} image".encode()
+        path = folder / f"{name}.{form}"
+        path.write_bytes(data)
+        images.append(
+            MadeImage(
+                variant=Size(name),
+                path=path,
+                size=len(data),
+                sha256=sha256_of(data),
+                width=640,
+                height=360,
+                format=form,
+                action=ENCODED,
+                likeness=Likeness(mean=0.999, low=0.97),
+            )
+        )
+    info = ImageInfo(kind=ImageKind.PNG, size=len(SOURCE), width=640, height=360)
+    return MadeImages(source=info, images=tuple(images), warnings=("a colour",), work_s=0.5)
 
 
 def raising(error: Exception) -> Act:

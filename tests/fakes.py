@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -429,13 +429,17 @@ class FakeCourier:
     def __init__(self, outcomes: Iterable[Outcome] = (Answered(status=200),)) -> None:
         self.parcels: list[Parcel] = []
         self.bodies: list[bytes] = []
+        self.enclosed: list[list[bytes]] = []
         self.on_send: Callable[[Parcel], None] | None = None
         self._outcomes = list(outcomes)
         self._lock = threading.Lock()
 
-    def send(self, parcel: Parcel, body: ObjectReader) -> Outcome:
+    def send(
+        self, parcel: Parcel, body: ObjectReader, enclosed: Sequence[ObjectReader] = ()
+    ) -> Outcome:
         """Take the parcel with all of its bytes and return the next outcome."""
         data = b"".join(iter(lambda: body.read(_READ_BYTES), b""))
+        self.enclosed.append([each.read() for each in enclosed])
         with self._lock:
             self.parcels.append(parcel)
             self.bodies.append(data)

@@ -26,6 +26,7 @@ from core.ladder_pieces import PieceSet
 from core.order import Order
 from core.ports import ObjectInfo, ObjectReader, ObjectStore, ObjectWriter, Progress
 from transcoder.compress import Compressed
+from transcoder.images.make import MadeImages
 from transcoder.ladder.texts import Sidecar
 from transcoder.pieces.encode import MadePiece
 from transcoder.pieces.ranged import Ranges
@@ -100,6 +101,13 @@ class BoundedPress:
         """Bound it."""
         with self._timed() as press:
             return press.whole(source, folder, order=order, progress=progress, stop=stop)
+
+    def picture(
+        self, source: Path, folder: Path, *, order: Order, stop: Callable[[], bool]
+    ) -> MadeImages:
+        """Bound it."""
+        with self._timed() as press:
+            return press.picture(source, folder, order=order, stop=stop)
 
     def make(
         self,

@@ -7,7 +7,7 @@ where it stands is a step of its own: it is repeated without sending the file ag
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -77,8 +77,14 @@ class Deliver:
                 return self.by_file(job, now, manifest_url)
         parcel = parcel_of(job, now, manifest_url=manifest_url)
         key = job.output.key if job.output else ""
-        with self.ledger.objects.open(key) as body, self.interrupting():
-            return self.courier.send(parcel, body)
+        with ExitStack() as files:
+            body = files.enter_context(self.ledger.objects.open(key))
+            enclosed = [
+                files.enter_context(self.ledger.objects.open(each.key))
+                for each in parcel.enclosures
+            ]
+            with self.interrupting():
+                return self.courier.send(parcel, body, enclosed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from core.ladder_pieces import PieceSet
 from core.order import Order
 from core.ports import Progress
 from transcoder.compress import Compressed
+from transcoder.images.make import MadeImages
 from transcoder.ladder.texts import Sidecar
 from transcoder.pieces.encode import MadePiece
 from transcoder.pieces.ranged import Ranges
@@ -45,6 +46,12 @@ class Press(Protocol):
         stop: Callable[[], bool],
     ) -> Compressed:
         """Make a recording small in one go, however long it is."""
+        ...
+
+    def picture(
+        self, source: Path, folder: Path, *, order: Order, stop: Callable[[], bool]
+    ) -> MadeImages:
+        """Make what `order` asks for of an image."""
         ...
 
     def make(

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from core import limits
 from core.assignment import ASSIGNMENT_FORMAT, Assignment
 from core.errors import BadOutput
 from core.ladder import HLS, LADDERS, LadderPlan
@@ -31,6 +32,7 @@ from transcoder.compress import (
     survey,
     workshop_in,
 )
+from transcoder.images.make import MadeImages, make_images
 from transcoder.ladder.joining import join_set
 from transcoder.ladder.make import Extras, make_set, shop_in
 from transcoder.ladder.part import PartBeside, planned_ladder
@@ -92,6 +94,19 @@ class MediaPress:
             toolbox=self.toolbox,
             budget_s=self.budget_s,
             progress=progress,
+            stop=stop,
+        )
+
+    def picture(
+        self, source: Path, folder: Path, *, order: Order, stop: Callable[[], bool]
+    ) -> MadeImages:
+        """Make what is asked for of an image."""
+        return make_images(
+            source,
+            folder,
+            order=order,
+            python=self.toolbox.python,
+            budget_s=min(self.budget_s, limits.IMAGE_WALL_S),
             stop=stop,
         )
 

@@ -51,14 +51,14 @@ def main(argument: str) -> int:
         facts |= _scan(wish, facts)
     except (MemoryError, av.error.MemoryError):
         facts |= {"error": "memory", "reason": "it needs more memory than a probe may use"}
-    except (av.error.FFmpegError, ValueError, OverflowError) as error:
+    except (av.error.FFmpegError, ValueError, ArithmeticError, struct.error) as error:
         facts |= {"error": "unreadable", "reason": _reason(error)}
     sys.stdout.write(json.dumps(facts))
     return 0
 
 
 def _reason(error: Exception) -> str:
-    words = getattr(error, "strerror", None) or type(error).__name__
+    words = getattr(error, "strerror", None) or "its numbers make no sense"
     return str(words)[:REASON_CHARS]
 
 
@@ -115,9 +115,10 @@ class _Track:
 
     def _trimmed(self, packet: Any) -> tuple[int, int]:
         """Return the ticks of encoder delay and padding that a sound packet tells of."""
-        if self.stream.type != "audio" or not packet.has_sidedata("skip_samples"):
+        context = self.stream.codec_context
+        if self.sound is None or context is None or not packet.has_sidedata("skip_samples"):
             return 0, 0
-        samples_s = self.stream.codec_context.sample_rate or 1
+        samples_s = context.sample_rate or 1
         tick = 1 / (float(self.stream.time_base) * samples_s)
         skipped, dropped = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))
         return round(skipped * tick), round(dropped * tick)

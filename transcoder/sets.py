@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from core import limits
 from core.assignment import Assignment
 from core.errors import Interrupted, LecternError, Unavailable
 from core.job import Job, RenditionSet, set_key, subtitles_key

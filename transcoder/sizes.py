@@ -70,19 +70,19 @@ def _alike(one: Size, other: Size) -> bool:
 
 def _mark(context: Any, packet: Any) -> bytes | None:
     """Return the part of a keyframe that holds its size; None where it is not known."""
+    if context is None:
+        return None
     if packet.has_sidedata("new_extradata"):
         return bytes(packet.get_sidedata("new_extradata"))
     head = bytes(memoryview(packet)[:HEAD_BYTES])
-    name = context.codec.canonical_name if context is not None else ""
+    name = context.codec.canonical_name
     if name == "vp8":
         return head[6:10] if head[3:6] == _VP8_START else None
     if name == "vp9":
         return head[:9]
     if name in {"h264", "hevc"}:
         return _parameters(context, head, hevc=name == "hevc")
-    if name == "av1":
-        return _av1_sequence(head)
-    return None
+    return _av1_sequence(head) if name == "av1" else None
 
 
 def _parameters(context: Any, head: bytes, *, hevc: bool) -> bytes:

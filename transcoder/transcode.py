@@ -21,7 +21,9 @@ from core.errors import (
     MissingObject,
     PassingFailure,
     ScratchFull,
+    TooLarge,
     Unavailable,
+    UnsupportedType,
 )
 from core.events import Encoded, PiecesCut, Released
 from core.job import Job, Rendition, cut_key, output_key, piece_key, scratch_name
@@ -31,6 +33,13 @@ from core.ports import Progress
 from core.retries import after_failure
 from transcoder.compress import Compressed
 from transcoder.heartbeat import Heartbeat
+from transcoder.image_step import (
+    Cost,
+    commit_pictures,
+    is_image,
+    make_pictures,
+    withdraw_variants,
+)
 from transcoder.piece_step import PieceStep, children_s, read_assignment
 from transcoder.press import Press
 from transcoder.scratch import private_folder
@@ -41,6 +50,17 @@ _SET_FROM: Final = 60
 """Percent of the work behind a job whose result is made and whose set is not: HLS in three sizes
 takes about as much CPU time as the result."""
 _DONE: Final = 100
+
+
+_FORESEEN: Final = (
+    MediaError,
+    PassingFailure,
+    Unavailable,
+    MissingObject,
+    UnsupportedType,
+    TooLarge,
+)
+"""What may be wrong with a recording or an image, or with what the step rests on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +102,7 @@ class Transcode:
                     raise LeaseLost(f"fence {job.fence} was overtaken") from None
                 self.ledger.apply(job.job_id, Released(fence=job.fence))
                 raise
-            except (MediaError, PassingFailure, Unavailable, MissingObject) as error:
+            except _FORESEEN as error:
                 self.ledger.apply(job.job_id, after_failure(job, error, self.ledger.policy))
                 return
             self._commit(job, result)
@@ -99,6 +119,8 @@ class Transcode:
                 self.ledger.objects.fetch(job.source.key, source)
             return source
 
+        if is_image(job):
+            return self._pictured(job, fetch(), folder, stop, before_s)
         share = _SET_FROM if job.order.ladder else _DONE
         made = self._made(job, folder, fetch, progress=_Part(0, share, beat), stop=stop)
         if isinstance(made, Assignment):
@@ -131,6 +153,15 @@ class Transcode:
                     job, assignment, made.path, fetch, folder, progress=progress, stop=stop
                 )
         return self._sets.make(job, fetch, folder, progress=progress, stop=stop)
+
+    def _pictured(
+        self, job: Job, source: Path, folder: Path, stop: Callable[[], bool], before_s: float
+    ) -> Encoded:
+        made = make_pictures(job, self.press, source, folder, stop=stop)
+        if stop():
+            raise Interrupted("told to stop")
+        cost = Cost(cpu_s=children_s() - before_s, price_per_cpu_s=self.price_per_cpu_s)
+        return commit_pictures(job, made, self.ledger.objects, cost)
 
     @property
     def _sets(self) -> SetWork:
@@ -216,6 +247,7 @@ class Transcode:
         if now is None or now.output is None or now.output.key != key:
             self.ledger.objects.delete(key)
             withdraw(self.ledger.objects, job, job.fence)
+            withdraw_variants(job, self.ledger.objects)
 
     def _discard_pieces(self, board: Board) -> None:
         """Delete what the output no longer needs; what is left goes with the run's objects."""

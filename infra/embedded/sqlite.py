@@ -127,9 +127,14 @@ class Database:
         """
         asked = _Asked(act)
         self._waiting.append(asked)
-        with self._in_turn() as deadline:
-            if not asked.is_done:
-                self._do_together(deadline)
+        try:
+            with self._in_turn() as deadline:
+                if not asked.is_done:
+                    self._do_together(deadline)
+        finally:
+            if not asked.is_done:  # its turn never came, and must not come any more
+                with contextlib.suppress(ValueError):
+                    self._waiting.remove(asked)
         return asked.result()
 
     def _do_together(self, deadline: float) -> None:

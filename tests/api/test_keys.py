@@ -21,7 +21,7 @@ from core.keys import KeyRing
 from core.messages import Topic
 from infra import health
 from infra.http import OPEN_PATHS, new_app
-from infra.settings import Settings
+from infra.settings import load
 from infra.wiring import Wiring
 from receiver import content
 from tests.fake_sessions import MemorySessions
@@ -51,7 +51,7 @@ def _wiring() -> Wiring:
     world = a_world()
     sessions = MemorySessions(world.objects)
     return Wiring(
-        settings=Settings(),
+        settings=load(),
         ledger=world.ledger,
         sessions=sessions,
         inlet=sessions,

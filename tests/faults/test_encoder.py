@@ -17,7 +17,7 @@ _GROWTH_KIB_MAX = 64 * 1024
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("fault", share(FAULTS, 42), ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", share(FAULTS, 28), ids=lambda fault: fault.name)
 def test_an_encoder_that(fault: Fault, scene: Scene, tmp_path: Path) -> None:
     """Each failure has its own name, or does no harm; nothing is left of it."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -207,6 +207,7 @@ def _shapes() -> dict[str, Make]:
         "entry_without_a_size": entry(32, bytes(4)),
         "entry_of_another_codec": entry(4, b"hvc1"),
         "entry_of_no_codec": entry(4, b"\0\xff\n\x1b"),
+        "sound_of_no_codec": _mp4(_unknown_sound),
         "matrix_of_zeros": _mp4(patched(*_TRACK_HEAD, at=40, value=bytes(36))),
         "matrix_of_ones": _mp4(patched(*_TRACK_HEAD, at=40, value=b"\xff" * 36)),
         "matrix_by_31_degrees": _mp4(
@@ -223,6 +224,12 @@ def _shapes() -> dict[str, Make]:
         "colr_of_nowhere": _extra_entry(box(b"colr", b"nclx", b"\xff" * 7)),
         "dolby_vision_of_nowhere": _extra_entry(box(b"dvcC", b"\xff" * 24)),
     }
+
+
+def _unknown_sound(moov: Box) -> None:
+    """Let the sound be of a kind that nobody knows; its padding is told all the same."""
+    sound = list(moov.all(b"trak"))[-1].first(*SAMPLES, b"stsd")
+    sound.body = sound.body[:12] + b"\0\xff\n\x1b" + sound.body[16:]
 
 
 def _extra_entry(part: bytes) -> Make:

@@ -14,7 +14,7 @@ from tests.hostile.crafted import Crafted
 from tests.hostile.everything import everything
 from tests.hostile.trial import Trial, peak_bytes
 
-_EVERYDAY = 60
+_EVERYDAY = 36
 _PEAK_BYTES_MAX = limits.GIB
 """Far below the bounds of a child: nothing that is crafted here is worth more memory."""
 

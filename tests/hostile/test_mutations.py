@@ -14,8 +14,8 @@ from tests.hostile.conftest import SEED
 from tests.hostile.mutations import mutated, shortened
 from tests.hostile.trial import Trial
 
-_COUNT = int(os.environ.get("LECTERN_MUTATIONS", "1500" if TORTURE else "40"))
-_BATCH = 10
+_COUNT = int(os.environ.get("LECTERN_MUTATIONS", "1500" if TORTURE else "16"))
+_BATCH = 8
 
 
 @pytest.fixture(scope="session")

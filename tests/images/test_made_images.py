@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 
 import pytest
 from PIL import Image, ImageChops, ImageOps, ImageStat
@@ -11,6 +12,10 @@ from core.images import IMAGE_QUALITIES
 from core.order import QualityLevel
 from tests.images import drawing
 from tests.images.conftest import Studio
+
+
+THOROUGH = os.environ.get("LECTERN_TORTURE") == "1"
+"""Every orientation and format; else those that are most unlike each other."""
 
 
 def far(one: Image.Image, other: Image.Image) -> float:
@@ -40,7 +45,7 @@ def test_a_photo_gets_small_in_all_sizes_and_stays_like_itself(studio: Studio) -
     assert made.warnings == ()
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "webp", "avif"])
+@pytest.mark.parametrize("kind", ["jpeg", "webp", "avif"] if THOROUGH else ["webp"])
 def test_a_better_quality_has_more_bytes_and_reaches_its_bar(studio: Studio, kind: str) -> None:
     """From low to ultra."""
     source = drawing.jpeg(drawing.photo(640, 400), quality=98)
@@ -54,7 +59,7 @@ def test_a_better_quality_has_more_bytes_and_reaches_its_bar(studio: Studio, kin
     assert sizes[0] < sizes[-1]
 
 
-@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("orientation", range(2, 9) if THOROUGH else (3, 5, 6))
 def test_what_a_camera_held_sideways_took_comes_out_upright(
     studio: Studio, orientation: int
 ) -> None:
@@ -68,8 +73,9 @@ def test_what_a_camera_held_sideways_took_comes_out_upright(
     assert not shown.getexif()
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
-@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize(
+    ("kind", "orientation"), [("jpeg", 1), ("jpeg", 6), ("png", 6), ("webp", 8)]
+)
 def test_a_source_that_is_small_already_keeps_its_pixels_and_loses_its_metadata(
     studio: Studio, kind: str, orientation: int
 ) -> None:
@@ -124,10 +130,8 @@ def test_what_is_png_stays_so_bit_for_bit(studio: Studio) -> None:
     alpha = colours.convert("RGBA")
     alpha.putalpha(Image.linear_gradient("L").resize(alpha.size))
     for picture in (
-        colours,
         alpha,
         colours.quantize(64),
-        colours.convert("L"),
         colours.convert("1"),
         colours.convert("LA"),
     ):

@@ -33,6 +33,8 @@ class Fault:
     flip_down: int | None = None
     hits_max: float = math.inf
     """So many connections are hurt; then the link is well again."""
+    for_good: bool = False
+    """Connections that hang do so for ever: nothing on the way tells their ends."""
 
 
 NONE = Fault(name="well")
@@ -41,6 +43,7 @@ RESET = Fault(name="reset", opens="reset", drops=True)
 HALF_OPEN = Fault(name="half-open", opens="silent", hangs=True)
 GONE_QUIET = Fault(name="gone quiet", hangs=True)
 """What stood is dead without a word, as after a lost NAT entry; what is new gets through."""
+GONE_FOR_GOOD = Fault(name="gone for good", hangs=True, for_good=True)
 SLOW = Fault(name="slow", delay_s=0.05, jitter_s=0.05)
 THROTTLED = Fault(name="throttled", bytes_per_s=20_000)
 DOUBLED = Fault(name="doubled connects", drops=True, doubled=True)

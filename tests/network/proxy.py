@@ -75,6 +75,7 @@ class Proxy:
             for line in standing:
                 line.up = line.down = 0
                 line.hung = line.hung or fault.hangs
+            self.hits += len(standing) if fault.hangs else 0
         if fault.opens == "refused":
             self._stop_listening()
         if fault.drops:
@@ -83,17 +84,16 @@ class Proxy:
                 self.hits += 1
 
     def heal(self) -> None:
-        """Be well again. Connections that hang stay as they are: nobody tells their ends."""
+        """Be well again. Connections that hang are reset, unless the fault was `for_good`.
+
+        So does a middlebox that has forgotten them, as soon as it is asked again.
+        """
         with self._lock:
-            self._fault = NONE
+            fault, self._fault = self._fault, NONE
+        if not fault.for_good:
+            self._reset_hung()
         if self._listener is None and not self._closed:
             self._listen()
-
-    def revive_none(self) -> None:
-        """End what hangs, as the far side does when it hears of a connection it forgot."""
-        for line in list(self._lines):
-            if line.hung:
-                line.reset()
 
     def close(self) -> None:
         """End everything."""
@@ -102,6 +102,11 @@ class Proxy:
         for line in list(self._lines):
             line.reset()
         self._accepting.join(5)
+
+    def _reset_hung(self) -> None:
+        for line in list(self._lines):
+            if line.hung:
+                line.reset()
 
     def _listen(self) -> None:
         while True:

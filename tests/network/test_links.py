@@ -15,6 +15,7 @@ from tests.network.faults import (
     CUT_ANSWER,
     CUT_REQUEST,
     DOUBLED,
+    GONE_FOR_GOOD,
     GONE_QUIET,
     HALF_OPEN,
     LINGERING,
@@ -73,6 +74,9 @@ def _cases() -> Iterator[Case]:
                 yield Case(
                     link=link, fault=fault, step=step, daily=(link, fault.name, step) in daily
                 )
+    for link, step in ((FIRESTORE, "transcode"), (FIRESTORE, "confirm"), (PUBSUB, "receive"),
+                       (STORAGE, "transcode"), (LMS, "deliver")):  # fmt: skip
+        yield Case(link=link, fault=GONE_FOR_GOOD, step=step)
 
 
 CASES = [case for case in _cases() if LONG or case.daily]

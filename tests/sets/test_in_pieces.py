@@ -104,7 +104,7 @@ def _piece(
             found.append(encode_set_piece(ladder, pieces, piece, excerpt, base, shop))
 
     assert isinstance(piece, PicturePiece) or piece in pieces.pieces
-    made = encode_piece(pieces, piece, FileRanges(source), shop, beside=beside)  # type: ignore[arg-type] # one of the pieces
+    made = encode_piece(pieces, piece, FileRanges(source), shop, beside=beside)
     return made.path
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,7 +215,7 @@ class Storage:
 
 
 @pytest.fixture
-def storage() -> Iterator[Storage]:
+def storage() -> Storage:
     return Storage()
 
 

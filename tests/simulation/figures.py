@@ -26,7 +26,8 @@ SIMULATED: Final = frozenset(
         "Claimed", "Poisoned", "Buried", "Renewed", "Released", "Retried", "Failed", "PiecesCut",
         "PieceClaimed", "PieceRenewed", "PieceReleased", "PieceRetried", "PieceMade",
         "PieceFailed", "PiecesRefused", "Encoded", "Delivered", "DeliveryDeferred",
-        "Placed", "Accepted", "DeliveryRefused", "Redelivered", "Confirmed", "Cancelled", "Woken", "Cleaned",
+        "DeliveryRefused", "Placed", "Accepted", "Redelivered", "Confirmed", "Cancelled",
+        "Woken", "Cleaned",
     }
 )  # fmt: skip
 """Events that the simulation brings about."""

@@ -6,7 +6,7 @@ Another way of delivery joins with methods of its own that note what was kept wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
@@ -47,7 +47,9 @@ class SimLms:
         self.told: set[str] = set()  # runs whose file it was told of, and said yes
         self._world = world
 
-    def send(self, parcel: Parcel, body: ObjectReader) -> Outcome:
+    def send(
+        self, parcel: Parcel, body: ObjectReader, _enclosed: Sequence[ObjectReader] = ()
+    ) -> Outcome:
         """Take a parcel, as the weather is."""
         world = self._world
         self._pass(self._length())

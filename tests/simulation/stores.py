@@ -20,6 +20,8 @@ from core.ports import ObjectInfo, Session
 from tests.simulation.promises import Promises
 from tests.simulation.trouble import Trouble
 
+_ASKED_AGAIN = 0.03
+"""Share of updates whose answer an adapter has not heard, so that it tries them again."""
 _CONTENDED = 0.15
 """Share of updates between whose reading and writing others get a turn."""
 
@@ -276,6 +278,8 @@ class SimJobs:
         except Unavailable:
             if self._roll() < 0.5:
                 raise
+            return self._asked_again(job_id, change)
+        if trouble.hub.current is not None and self._roll() < _ASKED_AGAIN:
             return self._asked_again(job_id, change)
         return after
 

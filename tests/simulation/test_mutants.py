@@ -10,7 +10,7 @@ from tests.simulation.history import run
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.stage import installed
 
-HISTORIES_MAX = 4000
+HISTORIES_MAX = 6000
 """Histories in which each must be found; most are within a hundred."""
 
 

@@ -172,6 +172,8 @@ class World:
             self.actors.announce(job_id, organization, data, order, honest=self.roll() < 0.9)
         else:
             self.actors.send(job_id, organization, data, order)
+        if self.roll() < 0.15:
+            self.actors.sweep(SWEEP[3:])
 
     def _a_recording(self) -> tuple[str, bytes]:
         """Return an id and bytes for it: mostly the same, sometimes others."""

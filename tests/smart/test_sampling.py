@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -15,15 +16,20 @@ import pytest
 
 from core.codecs import Codec
 from core.errors import Interrupted
+from core.media import Container, MediaInfo
+from core.plan import encoding_of
 from core.presets import LECTURE, SMART, Preset, in_codec
-from core.smart import Kind
+from core.smart import Kind, Window
 from infra import ffmpeg
 from lectern.compress import _reasons
 from tests.media.conftest import Heard
 from tests.media.looking import look
 from transcoder.compress import Compressed, Toolbox, compress
+from transcoder.probe import Probe
+from transcoder.quality import greeting, maker_of, taking
 
 BUDGET_S = 60.0
+OLD_ENCODER = "screencast_term_1080p15_444.mp4"
 PAGE = "drawgrid=w=64:h=36:t=2:c=black@0.7,drawbox=w=200:h=100:x=30:y=30:t=fill:c=blue"
 VOICE = "aevalsrc='0.3*sin(2*PI*180*t)*gt(mod(t,0.25),0.13)':s=48000"
 NOT_MEASURING = '#!/bin/sh\ncase "$*" in *libvmaf*) exit 1 ;; esac\nexec "{program}" "$@"\n'
@@ -179,15 +185,30 @@ def test_a_worker_that_must_stop_stops_while_it_samples(workshop: Workshop, foot
     assert [p.name for p in (workshop.folder / f"job-{workshop.runs}").iterdir()] == ["source"]
 
 
-def test_a_short_recording_is_encoded_as_the_preset_has_it(workshop: Workshop) -> None:
+def test_a_recording_of_an_instant_is_encoded_as_the_preset_has_it(workshop: Workshop) -> None:
     """Its samples would cost more than they save."""
     short = workshop.make(
-        "short.mp4", "-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=2", "-preset", "ultrafast"
+        "short.mp4", "-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=0.8", "-preset", "ultrafast"
     )
     made, _, _ = workshop.compress(short)
     assert made.choice is not None
     assert (made.choice.kind, made.choice.probes, made.warnings) == (None, (), ())
     assert made.choice.preset.crf == SMART.crf
+
+
+def test_a_clip_of_two_seconds_is_sampled_too(workshop: Workshop) -> None:
+    """A clip of a telephone, held upright: its short side stays, and it reaches the target."""
+    clip = workshop.make(
+        "clip.mp4",
+        *("-f", "lavfi", "-i", "mandelbrot=s=216x384:r=25,trim=duration=2,noise=alls=6:allf=t"),
+        *("-preset", "ultrafast", "-crf", "14"),
+    )
+    made, _, _ = workshop.compress(clip)
+    assert made.choice is not None
+    assert made.choice.expected is not None
+    assert (made.media.width, made.media.height) == (216, 384)
+    assert made.size <= clip.stat().st_size
+    assert vmaf(workshop, clip, made.path) == pytest.approx(made.choice.expected.mean, abs=1.0)
 
 
 @pytest.mark.parametrize("codec", [Codec.HEVC, Codec.AV1])
@@ -199,6 +220,49 @@ def test_other_codecs_where_a_caller_asks_for_them(workshop: Workshop, codec: Co
     made, _, _ = workshop.compress(short, preset=in_codec(SMART, codec))
     assert (made.media.video_codec, made.warnings) == (codec, ())
     assert len(look(made.path).times) == 50
+
+
+def test_samples_of_full_colour_by_an_old_encoder_are_whole(workshop: Workshop) -> None:
+    """Before version 151 x264 coded 4:4:4 in its own way, and says so in the first frame only."""
+    root = Path(__file__).resolve().parents[2]
+    folder = Path(os.environ.get("LECTERN_TEST_MEDIA", root.parent / "shared" / "media"))
+    if not (folder / OLD_ENCODER).is_file():
+        pytest.skip(f"{OLD_ENCODER} is not among the recordings: set LECTERN_TEST_MEDIA")
+    source = workshop.folder / OLD_ENCODER
+    shutil.copyfile(folder / OLD_ENCODER, source)
+    video = encoding_of(_probed(source), SMART)
+    kind = (workshop.program, Container.MP4, source.name)
+    asked = subprocess.run(
+        greeting(*kind, video), cwd=workshop.folder, check=True, capture_output=True, timeout=60
+    )
+    maker = maker_of(asked.stdout)
+    window = Window(start_s=29, length_s=1, exact=False)
+    words = [
+        subprocess.run(
+            taking(*kind, video, window, "window.h264", maker=told),
+            cwd=workshop.folder, check=True, capture_output=True, timeout=60,
+        ).stderr
+        for told in (maker, None)
+    ]  # fmt: skip
+    assert maker == 142
+    assert words[0] == b""
+    assert b"error while decoding" in words[1]
+
+
+def _probed(source: Path) -> MediaInfo:
+    probe = Probe(
+        python=sys.executable,
+        folder=source.parent,
+        deadline=time.monotonic() + BUDGET_S,
+        stop=lambda: False,
+    )
+    return probe(source.name, Container.MP4)
+
+
+def test_an_encoder_that_names_itself_is_heard() -> None:
+    """Most streams hold no such words."""
+    assert maker_of(b"....x264 - core 148 r2643 5c65704 - H.264/MPEG-4") == 148
+    assert maker_of(b"x264 - core") is None
 
 
 def test_the_plain_preset_takes_no_samples() -> None:

@@ -18,10 +18,16 @@ from transcoder.pieces.workshop import Workshop
 
 
 def planned_ladder(info: MediaInfo, order: Order) -> LadderPlan | None:
-    """Return how the set that was ordered is made; None without an order or a picture."""
-    if order.ladder is None or info.video is None or info.video.picture is None:
+    """Return how the set that was ordered is made; None without an order, or if it cannot be.
+
+    What is in its way is told when it would be made.
+    """
+    if order.ladder is None:
         return None
-    return ladder_plan(info, LADDERS[order.ladder])
+    try:
+        return ladder_plan(info, LADDERS[order.ladder])
+    except Exception:  # noqa: BLE001 - whatever it is, the result itself goes its way
+        return None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,0 +1,130 @@
+"""Writers of the embedded job store: what waits together is written together, and fairly."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from core.errors import ConflictingUpload, StoreFull, Unavailable
+from core.job import Job, Policy
+from core.submission import receive
+from infra.embedded import sqlite
+from infra.embedded.jobs import SqliteJobStore
+from tests.fakes import an_upload
+from tests.service.harness import until
+
+WRITERS = 8
+
+
+@dataclass(slots=True)
+class Queue:
+    """A job store in whose way another process stands, and writers that wait behind it."""
+
+    jobs: SqliteJobStore
+    other: sqlite3.Connection
+    pool: ThreadPoolExecutor
+    transactions: list[int] = field(default_factory=list)
+
+    def wait_for(self, count: int) -> None:
+        """Return once so many changes wait, the one whose turn it is among them."""
+        until(lambda: self._waiting() >= count - 1, f"{count} changes that wait")
+
+    def _waiting(self) -> int:
+        return len(self.jobs._database._waiting)
+
+    def add(self, number: int, error: Exception | None = None) -> Future[Job]:
+        """Have a writer record a job, or fail."""
+
+        def change(_job: Job | None) -> Job:
+            self.transactions.append(threading.get_ident())
+            if error is not None:
+                raise error
+            return a_job(number)
+
+        return self.pool.submit(self.jobs.update, f"job-{number}", change)
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[Queue]:
+    """Give a store that another process holds until it rolls back."""
+    jobs = SqliteJobStore(tmp_path / "jobs.db")
+    other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    with contextlib.closing(other), ThreadPoolExecutor(WRITERS + 1) as pool:
+        yield Queue(jobs, other, pool)
+
+
+def a_job(number: int) -> Job:
+    """Return a job as it is first recorded."""
+    upload = replace(an_upload(f"job-{number}", run=f"run-{number}"), committed_at=None)
+    return receive(None, upload, 1.0, Policy())[0]
+
+
+def test_what_waits_for_one_turn_shares_the_next(queue: Queue) -> None:
+    """Eight uploads that end at once cost two transactions, not eight ways to the disk."""
+    asked = [queue.add(number) for number in range(WRITERS)]
+    queue.wait_for(WRITERS)
+    queue.other.execute("ROLLBACK")
+    assert [future.result().job_id for future in asked] == [f"job-{n}" for n in range(WRITERS)]
+    assert len(set(queue.transactions)) <= 2, "one thread did it for all"
+    assert {job.job_id for job in queue.jobs.recent(limit=99)} == {
+        f"job-{n}" for n in range(WRITERS)
+    }
+
+
+def test_a_change_that_is_refused_spoils_no_other(queue: Queue) -> None:
+    asked = [queue.add(number) for number in range(WRITERS)]
+    refused = queue.add(99, ConflictingUpload("taken"))
+    queue.wait_for(WRITERS + 1)
+    queue.other.execute("ROLLBACK")
+    assert all(future.result() for future in asked)
+    with pytest.raises(ConflictingUpload):
+        refused.result()
+    assert queue.jobs.get("job-99") is None
+
+
+def test_where_the_disk_is_full_each_one_hears_of_it(queue: Queue) -> None:
+    """None of a transaction that failed was told that it is safe."""
+    asked = [queue.add(number) for number in range(WRITERS)]
+    queue.wait_for(WRITERS)
+    queue.other.execute("ROLLBACK")
+    [future.result() for future in asked]
+    connection = queue.jobs._database._connection
+    full = "PRAGMA max_page_count = 1"
+    monkey = queue.jobs._database
+
+    def tiny() -> sqlite3.Connection:
+        made = connection()
+        made.execute(full)
+        return made
+
+    monkey._connection = tiny  # type: ignore[method-assign] # a disk without room
+    queue.other.execute("BEGIN IMMEDIATE")
+    late = [queue.add(number) for number in range(100, 100 + WRITERS)]
+    queue.wait_for(WRITERS)
+    queue.other.execute("ROLLBACK")
+    failed = [future.exception() for future in late]
+    told = {number for number, error in zip(range(100, 108), failed, strict=True) if error is None}
+    assert any(isinstance(error, StoreFull) for error in failed)
+    assert {n for n in range(100, 108) if queue.jobs.get(f"job-{n}")} == told
+
+
+def test_a_turn_that_never_comes_changes_nothing_later(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was told Unavailable must not find the change done by another afterwards."""
+    monkeypatch.setattr(sqlite, "_BUSY_S", 0.2)
+    asked = [queue.add(number) for number in range(WRITERS)]
+    for future in asked:
+        with pytest.raises(Unavailable):
+            future.result()
+    queue.other.execute("ROLLBACK")
+    assert queue.add(50).result().job_id == "job-50"
+    assert [job.job_id for job in queue.jobs.recent(limit=99)] == ["job-50"]
