@@ -13,7 +13,7 @@ from typing import Final
 
 from rich.table import Table
 
-from bench import plot
+from bench import encode_codecs, plot
 from bench.encode_runs import PRESETS, REFERENCE, Refused, Result, Run, run
 from bench.report import OUT, BenchFailed, Goal, Report
 from core.presets import SMART
@@ -51,17 +51,40 @@ def benchmark(
     if not results:
         raise BenchFailed(f"{folder} holds no recording with a picture")
     plot.bytes_against_vmaf(results, picture)
+    others = _other_codecs(folder, results, say)
     return Report(
         name="encode",
         options={"folder": str(folder), "seconds": seconds},
         figures={
             "clips": [_figures(result) for result in results],
             "refused": refused,
+            "other_codecs": encode_codecs.figures(others),
             "plot": picture.name,
         },
-        tables=[_clip_table(results), _choice_table(results), _mean_table(results)],
+        tables=[
+            _clip_table(results),
+            _choice_table(results),
+            _mean_table(results),
+            encode_codecs.table(others),
+        ],
         goals=_goals(results),
     )
+
+
+def _other_codecs(
+    folder: Path, results: Sequence[Result], say: Callable[[str], None]
+) -> list[encode_codecs.Row]:
+    """Try the other codecs on the longest lecture and the longest camera recording."""
+    rows = []
+    for group in (_LECTURE, _CAMERA):
+        found = [result for result in results if group_of(result) == group]
+        if not found:
+            continue
+        name = max(found, key=lambda result: result.duration_s).name
+        say(f"{name} in other codecs …")
+        with _workplace() as place:
+            rows += encode_codecs.rows_or_none(folder / name, place)
+    return rows
 
 
 @contextlib.contextmanager

@@ -78,7 +78,9 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Made:
+class Made:
+    """An output of `size` pixels, and what it cost."""
+
     path: Path
     size: tuple[int, int]
     cpu_s: float
@@ -94,15 +96,15 @@ def run(source: Path, folder: Path, *, seconds: float | None) -> Result:
     """
     given = folder / f"source{source.suffix}"
     given.symlink_to(source.absolute())
-    info = _probe(folder, given.name)
+    info = probed(folder, given.name)
     if info.video is None or info.video.picture is None:
         raise Refused("no picture")
     if seconds is not None and info.duration_s > seconds + _LITTLE_S:
         given = clips.cut(source, seconds, folder / f"cut{source.suffix}")
-        info = _probe(folder, given.name)
+        info = probed(folder, given.name)
     try:
-        made = {REFERENCE: _reference(given, folder)}
-        made |= {preset.name: _product(given, folder, preset) for preset in PRESETS}
+        made = {REFERENCE: reference(given, folder)}
+        made |= {preset.name: product(given, folder, preset) for preset in PRESETS}
         outputs = [(each.path, each.size) for each in made.values()]
         every = _SCORED_EVERY[info.duration_s > _LONG_S]
         qualities = measure(given, info, outputs, every)
@@ -124,7 +126,8 @@ def run(source: Path, folder: Path, *, seconds: float | None) -> Result:
     )
 
 
-def _reference(source: Path, folder: Path) -> _Made:
+def reference(source: Path, folder: Path) -> Made:
+    """Make `source` small as the field does; raises CalledProcessError or Refused."""
     output = folder / "reference.mp4"
     began, before_s = time.monotonic(), _children_cpu_s()
     subprocess.run(
@@ -133,14 +136,15 @@ def _reference(source: Path, folder: Path) -> _Made:
         check=True,
     )  # fmt: skip
     wall_s, cpu_s = time.monotonic() - began, _children_cpu_s() - before_s
-    video = _probe(folder, output.name, Container.MP4).video
+    video = probed(folder, output.name, Container.MP4).video
     if video is None or video.picture is None:
         raise Refused("the reference has no picture")
     size = (video.picture.width, video.picture.height)
-    return _Made(path=output, size=size, cpu_s=cpu_s, wall_s=wall_s)
+    return Made(path=output, size=size, cpu_s=cpu_s, wall_s=wall_s)
 
 
-def _product(source: Path, folder: Path, preset: Preset) -> _Made:
+def product(source: Path, folder: Path, preset: Preset) -> Made:
+    """Make `source` small in a folder of the preset's name; raises LecternError."""
     private = folder / preset.name
     private.mkdir()
     given = private / source.name
@@ -155,7 +159,7 @@ def _product(source: Path, folder: Path, preset: Preset) -> _Made:
         progress=_Deaf(),
         stop=lambda: False,
     )
-    return _Made(
+    return Made(
         path=made.path,
         size=(made.media.width, made.media.height),
         cpu_s=_children_cpu_s() - before_s,
@@ -170,7 +174,8 @@ class _Deaf:
         """Do nothing."""
 
 
-def _probe(folder: Path, name: str, container: Container | None = None) -> MediaInfo:
+def probed(folder: Path, name: str, container: Container | None = None) -> MediaInfo:
+    """Return what the file `name` holds; raises Refused."""
     with (folder / name).open("rb") as file:
         container = container or sniff(file.read(_HEAD_BYTES))
     if container is None:

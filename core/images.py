@@ -99,11 +99,11 @@ class ImageQuality:
     numbers: Mapping[ImageFormat, Numbers]
 
 
-_RISE: Final = 6
+_RISE: Final = 4
 _TRIES: Final = 4
-_BEST: Final = 97
+_BEST: Final = 98
 _FULL_CHROMA: Final = 93
-"""A number rises by 6, up to three times, and the last try is the best that makes sense."""
+"""A number rises by 4, up to three times, and the last try is the best that makes sense."""
 
 
 def _quality(level: QualityLevel, bar: float, *, jpeg: int, webp: int, avif: int) -> ImageQuality:
@@ -122,8 +122,8 @@ IMAGE_QUALITIES: Final[Mapping[QualityLevel, ImageQuality]] = MappingProxyType(
     {
         QualityLevel.LOW: _quality(QualityLevel.LOW, 0.7, jpeg=42, webp=30, avif=36),
         QualityLevel.MEDIUM: _quality(QualityLevel.MEDIUM, 0.88, jpeg=70, webp=66, avif=54),
-        QualityLevel.HIGH: _quality(QualityLevel.HIGH, 0.965, jpeg=86, webp=84, avif=70),
-        QualityLevel.ULTRA: _quality(QualityLevel.ULTRA, 0.985, jpeg=95, webp=94, avif=86),
+        QualityLevel.HIGH: _quality(QualityLevel.HIGH, 0.95, jpeg=88, webp=86, avif=70),
+        QualityLevel.ULTRA: _quality(QualityLevel.ULTRA, 0.98, jpeg=94, webp=94, avif=84),
     }
 )
 """`high` is what is made where nothing is said. In terms of SSIMULACRA 2, whose README says what

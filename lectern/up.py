@@ -15,7 +15,7 @@ from typing import IO
 from core import limits
 from core.messages import Topic
 from infra import ffmpeg, wiring
-from infra.settings import Settings, SettingsError
+from infra.settings import Settings, SettingsError, check_sftp
 from lectern.demo_lecture import LECTURE
 from lectern.supervisor import Program, Supervisor
 from transcoder.main import clear_scratch
@@ -32,6 +32,7 @@ def up(settings: Settings) -> None:
     if settings.lectern_backend != "embedded":
         raise SettingsError("LECTERN_BACKEND: `lectern up` runs the embedded backend only")
     ffmpeg.find(settings.lectern_ffmpeg)
+    check_sftp(settings)
     folder = settings.lectern_data_dir
     first_time = not (folder / "service-key").exists() and not settings.internal_service_key
     os.umask(0o077)

@@ -59,7 +59,7 @@ def _run(schema: Any) -> Counter[str]:
                     failure = check.failure_info.failure
                     key = (check.name, event.recorder.label, str(failure.message)[:500])
                     wrong.setdefault(key, check.failure_info.code_sample)
-    print(f"seed {SEED}: {dict(made)}")
+    print(f"seed {SEED}: {dict(made)}")  # noqa: T201 - pytest shows it when the test fails
     assert not wrong, f"LECTERN_SEED={SEED}: {wrong}"
     return made
 
@@ -80,6 +80,16 @@ def test_the_app_keeps_its_description(door: Door) -> None:
     assert min(made["coverage"], made["fuzzing"], made["stateful"]) > 0
     errors = [fields for name, fields in door.world.log.events if name == "http.internal_error"]
     assert errors == []
+
+
+def test_a_service_that_does_not_keep_it_is_noticed(door: Door) -> None:
+    """A store that does not answer is a 503, which the other runs never see."""
+    schema = schemathesis.openapi.from_wsgi(
+        "/openapi.json", door.app, config=_configuration(), headers={"X-API-Key": KEY}
+    )
+    door.world.jobs.broken = True
+    with pytest.raises(AssertionError, match="not_a_server_error"):
+        _run(schema.include(path="/metrics"))
 
 
 @pytest.mark.skipif(not TORTURE, reason="the long form: LECTERN_TORTURE=1")

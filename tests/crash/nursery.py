@@ -98,7 +98,7 @@ def _end_with(act: Callable[[], object]) -> NoReturn:
         os._exit(code)
 
 
-def start_forked(lifeline: int, argv: Sequence[str], pass_fds: Sequence[int]) -> Forked:
+def start_forked(lifeline: int, pass_fds: Sequence[int], run: Callable[[], object]) -> Forked:
     """Begin a process of the tree: what `Supervisor._start` does, without exec and imports."""
 
     def act() -> None:
@@ -106,13 +106,18 @@ def start_forked(lifeline: int, argv: Sequence[str], pass_fds: Sequence[int]) ->
         close_others({*pass_fds, lifeline})
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
-        words = [*map(str, argv[3:]), "--lifeline", str(lifeline)]  # after python -m lectern
-        sys.argv = ["lectern", *words]
-        from lectern.cli import main  # noqa: PLC0415 - only where it runs
-
-        main(args=words, prog_name="lectern", standalone_mode=False)
+        run()
 
     return fork(act)
+
+
+def start_role(argv: Sequence[str], lifeline: int) -> None:
+    """Run what `python -m lectern run ...` runs."""
+    from lectern.cli import main  # noqa: PLC0415 - only where it runs
+
+    words = [*map(str, argv[3:]), "--lifeline", str(lifeline)]  # after python -m lectern
+    sys.argv = ["lectern", *words]
+    main(args=words, prog_name="lectern", standalone_mode=False)
 
 
 def close_others(kept: set[int]) -> None:
@@ -151,7 +156,7 @@ def tree(kind: str, environment: Mapping[str, str], log: str) -> Callable[[], No
 
 
 def _prepare() -> None:
-    """Put the stand-ins and the forking supervisor in place, and watched ports if they are armed."""
+    """Put stand-ins and a forking supervisor in place, and watched ports if they are armed."""
     from core import limits  # noqa: PLC0415 - in the tree's own process
     from infra import wiring  # noqa: PLC0415 - the same
     from lectern.supervisor import Program, Supervisor  # noqa: PLC0415 - the same
@@ -163,7 +168,8 @@ def _prepare() -> None:
     limits.RESTART_PAUSES_S = (0.05,) * 4  # type: ignore[misc] # dozens of deaths are planned here
 
     def start(self: Supervisor, program: Program) -> Forked:
-        return start_forked(self._lifeline[0], program.argv, program.pass_fds)
+        lifeline = self._lifeline[0]
+        return start_forked(lifeline, program.pass_fds, lambda: start_role(program.argv, lifeline))
 
     setattr(Supervisor, "_start", start)  # noqa: B010 - a method of the product's
 

@@ -104,12 +104,19 @@ def on_stage(
             environment=environment,
             nursery=forked_from,
         )
-        tree.disarm()
-        try:
-            tree.start()
-            yield Stage(tree, lms, order)
-        finally:
-            tree.kill()
+        with playing(tree, lms, order) as stage:
+            yield stage
+
+
+@contextmanager
+def playing(tree: Tree, lms: ExampleLms, order: Order) -> Iterator[Stage]:
+    """Give a stage with the tree on it."""
+    tree.disarm()
+    try:
+        tree.start()
+        yield Stage(tree, lms, order)
+    finally:
+        tree.kill()
 
 
 def chosen(points: Sequence[str], share: int, dice: random.Random) -> list[str]:

@@ -229,7 +229,7 @@ def _shapes() -> dict[str, Make]:
 def _unknown_sound(moov: Box) -> None:
     """Let the sound be of a kind that nobody knows; its padding is told all the same."""
     sound = list(moov.all(b"trak"))[-1].first(*SAMPLES, b"stsd")
-    sound.body = sound.body[:12] + b"\0\xff\n\x1b" + sound.body[16:]
+    sound.body = sound.body[:12] + b"\0\xff\n\x1b" + sound.body[16:].replace(b"esds", b"free")
 
 
 def _extra_entry(part: bytes) -> Make:

@@ -13,7 +13,6 @@ from core.order import QualityLevel
 from tests.images import drawing
 from tests.images.conftest import Studio
 
-
 THOROUGH = os.environ.get("LECTERN_TORTURE") == "1"
 """Every orientation and format; else those that are most unlike each other."""
 
@@ -65,12 +64,14 @@ def test_what_a_camera_held_sideways_took_comes_out_upright(
 ) -> None:
     """All eight of EXIF's orientations, without a word of the EXIF."""
     source = drawing.jpeg(exif=drawing.exif(orientation), quality=98)
-    made = studio.make(source, "thumbnail")
-    shown = drawing.opened(made.images[0].path)
+    made = studio.make(source, "thumbnail", "original")
     upright = source_of(source)
     assert made.source.displayed == upright.size
-    assert far(shown, upright.resize(shown.size, Image.Resampling.LANCZOS)) < 4
-    assert not shown.getexif()
+    for image in made.images:
+        shown = drawing.opened(image.path)
+        assert image.action == "encoded"
+        assert far(shown, upright.resize(shown.size, Image.Resampling.LANCZOS)) < 4
+        assert not shown.getexif()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,6 @@ except ImportError:
         raise
     collect_ignore_glob = ["test_*.py"]  # installed without the `gcp` extra
 else:
-    from tests.gcp.fixtures import firestore_emulator, pubsub, pubsub_emulator
+    from tests.gcp.fixtures import firestore_emulator, pubsub, pubsub_emulator, storage
 
-    __all__ = ["firestore_emulator", "pubsub", "pubsub_emulator"]
+    __all__ = ["firestore_emulator", "pubsub", "pubsub_emulator", "storage"]

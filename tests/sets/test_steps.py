@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from tests.fake_press import SET_FILES, FakePress, raising
 from tests.fakes import FakeCourier, MemoryObjectStore, World
 from tests.http.door import LINKS
 from tests.sets.world import BY_FILE, a_world_with, deliver, job, transcode
+from transcoder.bounded import BoundedPress, Budget
 from transcoder.deliver import ByFile
 
 DAY_S = 24 * 3600
@@ -119,6 +121,25 @@ def test_a_set_that_cannot_be_made_costs_a_warning_and_not_the_result(
     deliver(world, courier)
     assert job(world).state is State.STORED
     assert courier.parcels[0].manifest_url is None
+
+
+def test_a_pushed_step_that_has_no_time_for_the_set_delivers_without_it(
+    world: World, tmp_path: Path
+) -> None:
+    """What cannot be made in pieces, such as a copied picture, has what is left of one step."""
+    fake = FakePress()
+    fake.set_act = raising(StepTimedOut("the encoder used up its time"))
+    now = time.monotonic()
+    press = BoundedPress(
+        press=lambda _budget_s: fake,
+        budget=Budget(step_s=540, encode_by=now + 450, end=now + 540),
+        job_timeout_s=3600,
+    )
+    transcode(world, tmp_path, press)
+    deliver(world)
+    after = job(world)
+    assert (after.state, after.retries) == (State.STORED, 0)
+    assert "within the 540 s that a pushed message may take" in after.warnings[-1]
 
 
 def test_a_store_without_room_for_the_set_keeps_the_result_and_nothing_else(

@@ -9,11 +9,12 @@ from pathlib import Path
 from core.job import Job, Policy, source_key
 from core.messages import Message, Topic
 from core.order import Contract, Delivery, Order
-from tests.fake_press import SOURCE, FakePress
+from tests.fake_press import SOURCE
 from tests.fakes import FakeCourier, World, a_world, an_upload, put
 from tests.http.door import LINKS
 from transcoder.deliver import ByFile, Deliver
 from transcoder.dispatch import Again, Done, dispatch
+from transcoder.press import Press
 from transcoder.transcode import Transcode
 
 ORDER = Order(ladder="hls")
@@ -33,7 +34,7 @@ def job(world: World) -> Job:
     return world.ledger.read("video-1")
 
 
-def transcode(world: World, folder: Path, press: FakePress) -> Done | Again:
+def transcode(world: World, folder: Path, press: Press) -> Done | Again:
     """Hand the transcode message to the step."""
     step = Transcode(ledger=world.ledger, press=press, scratch=folder, stop=lambda: False)
     message = Message(topic=Topic.TRANSCODE, job_id="video-1", run="run-1")
