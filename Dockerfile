@@ -52,6 +52,7 @@ RUN python3 -m compileall -q /app
 
 # All that the lock names. The environment gets no pip of its own, and finds the code in /app also
 # where Python is isolated from its environment, as in the processes that read recordings.
+# pyvips is Python alone, but comes without a wheel: setuptools, by its own hash, makes one.
 # Behind a proxy with a certificate authority of its own: --secret id=authorities,src=$PIP_CERT
 FROM base AS locked
 COPY requirements-gcp.lock /build/
@@ -59,7 +60,12 @@ RUN --mount=type=secret,id=authorities,target=/run/authorities.pem \
     if [ -s /run/authorities.pem ]; then export PIP_CERT=/run/authorities.pem; fi \
     && python3 -m venv /build/pip \
     && python3 -m venv --without-pip /venv \
+    && awk '/^[a-z]/ { keep = /^setuptools==/ } keep' /build/requirements-gcp.lock \
+        >/build/setuptools.lock \
     && /build/pip/bin/pip --python /venv/bin/python install --no-deps --only-binary :all: \
+        --require-hashes -r /build/setuptools.lock \
+    && /build/pip/bin/pip --python /venv/bin/python install --no-deps --only-binary :all: \
+        --no-binary pyvips --no-build-isolation \
         --require-hashes -r /build/requirements-gcp.lock \
     && /venv/bin/python -c 'import pathlib, sysconfig; \
         pathlib.Path(sysconfig.get_path("purelib"), "lectern.pth").write_text("/app\n")'
@@ -126,7 +132,7 @@ COPY requirements-dev.lock /build/
 RUN --mount=type=secret,id=authorities,target=/run/authorities.pem \
     if [ -s /run/authorities.pem ]; then export PIP_CERT=/run/authorities.pem; fi \
     && /build/pip/bin/pip --python /venv/bin/python install --no-deps --only-binary :all: \
-        --require-hashes -r /build/requirements-dev.lock
+        --no-binary pyvips --no-build-isolation --require-hashes -r /build/requirements-dev.lock
 
 FROM runtime AS dev
 COPY --from=locked-dev /venv /venv

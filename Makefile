@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 JOBS ?= auto
 UV_COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra build
@@ -18,13 +19,15 @@ $(VENV)/python.ok:
 
 $(VENV)/runtime.ok: $(VENV)/python.ok requirements.lock pyproject.toml
 	@echo "Installing what Lectern needs (once, about 150 MB) ..."
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@awk '/^[a-z]/ { keep = /^setuptools==/ } keep' requirements.lock >$(VENV)/setuptools.lock # builds pyvips, which has no wheel
+	@$(PIP) --require-hashes -r $(VENV)/setuptools.lock
+	@$(PIP) --require-hashes --no-build-isolation -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/dev.ok: $(VENV)/runtime.ok requirements-dev.lock
 	@echo "Installing what the tests need (once) ..."
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(PIP) --require-hashes --no-build-isolation -r requirements-dev.lock
 	@touch $@
 
 demo: $(VENV)/runtime.ok ## the whole handshake on a short lecture, or on your own: make demo FILE=path

@@ -18,7 +18,9 @@ out: that one writes."""
 
 def create_app(parts: Wiring) -> Flask:
     """Return the confirmer as a WSGI application."""
-    app = new_app("confirmer", keys=parts.keys, log=parts.log)
+    app = new_app(
+        "confirmer", keys=parts.keys, log=parts.log, proxies=parts.settings.forwarded_hops
+    )
     app.register_blueprint(blueprint(ledger=parts.ledger))
     app.register_blueprint(health.blueprint(health.some(parts.checks, RESTS_ON)))
     return app

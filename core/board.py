@@ -117,6 +117,11 @@ def put_off(board: Board, number: int, claim: int, due_at: float) -> Board:
     )
 
 
+def check_held(board: Board, number: int, claim: int) -> None:
+    """Raise LeaseLost for a claim that was overtaken."""
+    _held(board, number, claim)
+
+
 def made(board: Board, number: int, *, work_s: float = 0.0, cpu_s: float = 0.0) -> Board:
     """Note that the piece's object is committed, whoever did it."""
     if number in board.done:

@@ -114,11 +114,15 @@ class PieceRetried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PieceFailed:
-    """The piece cannot be made, so no output will come of the job."""
+    """The piece cannot be made, so no output will come of the job.
+
+    `claim` is that of the worker that says so; None for a piece that took too many workers.
+    """
 
     cut: int
     number: int
     failure: Failure
+    claim: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,6 +102,8 @@ def piece_step(job: Job, event: ev.OfPiece, now: float, policy: Policy) -> ev.St
             after = board if board.whole_because else boards.refused(board, event.reason)
             return _went_on(job, board, after, (), now, policy)
         case ev.PieceFailed():
+            if event.claim is not None:
+                boards.check_held(board, event.number, event.claim)
             wake_at = now + policy.confirm_ttl_s
             return {"failure": event.failure, "wake_at": wake_at}, ()
         case _:

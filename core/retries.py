@@ -28,7 +28,7 @@ def after_piece_failure(
     failure = _failure(error)
     retries = board.piece(number).retries
     if not error.retryable or retries >= policy.max_retries:
-        return PieceFailed(cut=board.cut, number=number, failure=failure)
+        return PieceFailed(cut=board.cut, number=number, failure=failure, claim=claim)
     return PieceRetried(
         cut=board.cut, number=number, claim=claim, failure=failure, delay_s=_delay_s(retries)
     )

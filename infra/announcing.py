@@ -12,6 +12,7 @@ from standardwebhooks import Webhook
 from core import trace
 from core.delivery import Answered, Outcome, Unanswered
 from core.placement import Notice, notice_text
+from infra.addresses import dial_any, dial_public
 from infra.http_call import CallFailed, HttpCall, TimeLimits, read_target, trusting_context
 from infra.http_headers import retry_after_s, user_agent
 from infra.signing import signer
@@ -33,8 +34,10 @@ class ConfirmApi:
         connect_timeout_s: float,
         answer_timeout_s: float,
         total_timeout_s: float,
+        public_only: bool = False,
     ) -> None:
         self._target = read_target(url)
+        self._dial = dial_public if public_only else dial_any
         self._signers = [signer(secret) for secret in secrets]
         if not self._signers:
             raise ValueError("a notice needs at least one secret to be signed with")
@@ -57,13 +60,16 @@ class ConfirmApi:
             "User-Agent": self._agent,
             **({trace.HEADER: notice.traceparent} if notice.traceparent else {}),
         }
-        with contextlib.closing(HttpCall(self._target, self._times, self._context)) as call:
+        with contextlib.closing(self._call()) as call:
             try:
                 call.connect()
                 whole = call.upload(headers, body.encode())
                 return _outcome(call, whole=whole)
             except CallFailed as failed:
                 return Unanswered(reason=failed.reason)
+
+    def _call(self) -> HttpCall:
+        return HttpCall(self._target, self._times, self._context, self._dial)
 
 
 def _outcome(call: HttpCall, *, whole: bool) -> Outcome:

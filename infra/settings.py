@@ -197,6 +197,18 @@ class Settings(BaseSettings):
         description="Where callers reach the service, for the URLs of direct uploads; "
         "without it, the address that the caller used.",
     )
+    outbound_public_only: bool = Field(
+        False,
+        description="Connects to the store webhook and the confirmation API at public addresses "
+        "only; leave it off where the LMS is on a private network.",
+    )
+    forwarded_hops: int = Field(
+        0,
+        ge=0,
+        le=8,
+        description="Proxies in front of the service whose `X-Forwarded-For` tells callers apart "
+        "when wrong keys are counted.",
+    )
     receiver_threads: int = Field(
         32, ge=1, le=1000, description="Requests that are served at the same time."
     )

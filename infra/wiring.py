@@ -118,6 +118,7 @@ def courier(settings: Settings) -> Courier:
         connect_timeout_s=min(limits.CONNECT_TIMEOUT_S, settings.store_timeout_s),
         answer_timeout_s=settings.store_timeout_s,
         total_timeout_s=settings.store_timeout_s,
+        public_only=settings.outbound_public_only,
     )
 
 
@@ -155,6 +156,7 @@ def announcer(settings: Settings) -> Announcer:
         connect_timeout_s=min(limits.CONNECT_TIMEOUT_S, settings.store_timeout_s),
         answer_timeout_s=settings.store_timeout_s,
         total_timeout_s=settings.store_timeout_s,
+        public_only=settings.outbound_public_only,
     )
 
 

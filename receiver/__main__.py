@@ -55,7 +55,7 @@ def _serve(chosen: Settings, path: Path, on_ready: Callable[[], None]) -> None:
 def _build(chosen: Settings) -> Flask:
     """Connect in the worker's process: gRPC's clients survive no fork."""
     parts = wiring.connect(chosen)
-    return create_app(parts, checks=health.some(parts.checks, RESTS_ON))
+    return create_app(parts, checks=health.some(parts.checks, RESTS_ON), own_proxies=1)
 
 
 def _configuration(chosen: Settings, handle: int, app: Path) -> str:

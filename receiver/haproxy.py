@@ -69,6 +69,7 @@ defaults
     option dontlog-normal
     option log-separate-errors
     option http-server-close
+    option forwardfor
     retries 0
     timeout connect 5s
     timeout http-request {limits.HEAD_S:.0f}s

@@ -27,9 +27,18 @@ def sets_at_once(settings: Settings) -> int:
     return max((settings.receiver_threads - settings.max_uploads_at_once) // 2, 1)
 
 
-def create_app(parts: Wiring, *, checks: Checks | None = None) -> Flask:
-    """Return the receiver as a WSGI application; `checks` stand in for all that is wired."""
-    app = new_app("receiver", keys=parts.keys, log=parts.log, open_rules={content.RULE, sets.RULE})
+def create_app(parts: Wiring, *, checks: Checks | None = None, own_proxies: int = 0) -> Flask:
+    """Return the receiver as a WSGI application; `checks` stand in for all that is wired.
+
+    `own_proxies` stand between the operator's and this one, and name whom they speak for.
+    """
+    app = new_app(
+        "receiver",
+        keys=parts.keys,
+        log=parts.log,
+        open_rules={content.RULE, sets.RULE},
+        proxies=parts.settings.forwarded_hops + own_proxies,
+    )
     limits = ReceiveLimits(
         files=Bounds(
             max_video_bytes=parts.settings.max_video_bytes,

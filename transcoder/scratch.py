@@ -24,15 +24,23 @@ def private_folder(scratch: Path, name: str) -> Iterator[Path]:
     or where the block finds none for its files.
     """
     folder = scratch / name
+    with _room():
+        folder.mkdir(parents=True, mode=0o700)  # one that is there belongs to somebody else
     try:
-        folder.mkdir(parents=True, mode=0o700)
-        yield folder
+        with _room():
+            yield folder
+    finally:
+        _remove(folder)
+
+
+@contextlib.contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
         raise ScratchFull("the worker's disk has no room for the recording") from error
-    finally:
-        _remove(folder)
 
 
 def _remove(folder: Path) -> None:

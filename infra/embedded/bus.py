@@ -46,7 +46,13 @@ _NEXT: Final = """
 SELECT id FROM work WHERE topic = ?1 AND due_at <= ?2 AND leased_until <= ?2
 ORDER BY due_at LIMIT 1
 """
-_NEXT_AT: Final = "SELECT MIN(MAX(due_at, leased_until)) FROM work WHERE topic = ?"
+_NEXT_AT: Final = """
+SELECT MIN(at) FROM (
+    SELECT MIN(due_at) AS at FROM work WHERE topic = ?1 AND due_at > ?2
+    UNION ALL SELECT MIN(leased_until) FROM work WHERE topic = ?1 AND due_at <= ?2
+)
+"""
+"""When to look again, or a little earlier: by the index alone, however many messages wait."""
 _GLANCE_S: Final = 1.0
 """Longest time for which an unchanged file is trusted: its clock ticks in milliseconds."""
 _LEASE: Final = """
@@ -119,10 +125,12 @@ class SqliteBus:
         if quiet is not None and quiet.fingerprint == fingerprint and now < quiet.until:
             return False
         with self._database.reading() as connection:
-            (next_at,) = connection.execute(_NEXT_AT, (topic,)).fetchone()
+            if connection.execute(_NEXT, (topic, now)).fetchone():
+                return True
+            (next_at,) = connection.execute(_NEXT_AT, (topic, now)).fetchone()
         until = now + _GLANCE_S if next_at is None else min(next_at, now + _GLANCE_S)
         self._quiet[topic] = _Quiet(fingerprint=fingerprint, until=until)
-        return next_at is not None and next_at <= now
+        return False
 
     def ack(self, handout: Handout) -> None:
         """Drop the message, or free it where it was published anew meanwhile."""

@@ -23,13 +23,13 @@ from infra import health
 from infra.http import OPEN_PATHS, new_app
 from infra.settings import load
 from infra.wiring import Wiring
-from receiver import content
+from receiver import content, sets
 from tests.fake_sessions import MemorySessions
 from tests.fakes import RecordingLog, a_world
 from transcoder import push
 
 KEY = "a-key-of-the-lms-backend"
-OPEN = {"/health", "/ready", content.RULE}
+OPEN = {"/health", "/ready", content.RULE, sets.RULE}
 _KEYS: dict[str, dict[str, str]] = {
     "none": {},
     "empty": {"X-API-Key": ""},

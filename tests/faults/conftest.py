@@ -19,5 +19,5 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an encoder count as hung after a second instead of two minutes."""
-    monkeypatch.setattr("transcoder.compress.Encoder", partial(Encoder, stall_s=1.0))
+    """Let an encoder count as hung after two seconds instead of two minutes."""
+    monkeypatch.setattr("transcoder.compress.Encoder", partial(Encoder, stall_s=2.0))

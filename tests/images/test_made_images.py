@@ -63,14 +63,14 @@ def test_what_a_camera_held_sideways_took_comes_out_upright(
     studio: Studio, orientation: int
 ) -> None:
     """All eight of EXIF's orientations, without a word of the EXIF."""
-    source = drawing.jpeg(exif=drawing.exif(orientation), quality=98)
-    made = studio.make(source, "thumbnail", "original")
+    source = drawing.jpeg(exif=drawing.exif(orientation), quality=99)
+    made = studio.make(source, "thumbnail", "original", quality=QualityLevel.MEDIUM)
     upright = source_of(source)
     assert made.source.displayed == upright.size
     for image in made.images:
         shown = drawing.opened(image.path)
         assert image.action == "encoded"
-        assert far(shown, upright.resize(shown.size, Image.Resampling.LANCZOS)) < 4
+        assert far(shown, upright.resize(shown.size, Image.Resampling.LANCZOS)) < 8
         assert not shown.getexif()
 
 

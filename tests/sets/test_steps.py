@@ -22,7 +22,7 @@ from core.ports import ObjectInfo, ObjectReader
 from core.sets import MANIFEST, SetGrant
 from tests.fake_press import SET_FILES, FakePress, raising
 from tests.fakes import FakeCourier, MemoryObjectStore, World
-from tests.http.door import LINKS
+from tests.http.door import LINKS, a_door
 from tests.sets.world import BY_FILE, a_world_with, deliver, job, transcode
 from transcoder.bounded import BoundedPress, Budget
 from transcoder.deliver import ByFile
@@ -263,6 +263,24 @@ def test_by_file_the_lms_is_told_the_url_and_the_set_waits_for_it(
     assert grant is not None
     assert grant.expires_at == int(job(world).wake_at)
     assert world.objects.keys() >= OF_SET
+
+
+def test_by_file_the_url_opens_the_set_of_a_completed_job(tmp_path: Path, storage: Storage) -> None:
+    """Until the LMS confirms by the front door too, or the time is up."""
+    world = a_world_with(BY_FILE)
+    transcode(world, tmp_path, FakePress())
+    ways = by_file(world.objects, storage)
+    deliver(world, by_file=ways)
+    deliver(world, by_file=ways)
+    door = a_door(world=world)
+    said = door.get("/status/video-1?detail").get_json()
+    assert said["state"] == "completed"
+    path = said["set"]["manifest_url"].removeprefix("https://lectern.example")
+    assert door.client.get(path).status_code == 200
+    assert door.confirm({"video_id": "video-1"}).status_code == 200
+    world.clock.advance(1)
+    assert door.client.get(path).status_code == 410
+    assert door.get("/status/video-1?detail").get_json()["set"]["manifest_url"] is None
 
 
 @pytest.mark.parametrize("event", [Confirmed(), Woken()])

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from core import limits
 from core.board import Board, OpenPiece
-from core.events import PieceFailed
 from core.job import (
     RESTARTABLE,
     UNFINISHED,
@@ -41,8 +39,6 @@ PASSING: Final = frozenset(
         "missing_object",
     }
 )  # fmt: skip
-_TELLS_CLAIM: Final = any(each.name == "claim" for each in fields(PieceFailed))
-"""Whether a piece's failure says whose it is, so that one of an overtaken worker can be void."""
 POISON: Final = frozenset({"worker_lost", "dead_letter"})
 
 
@@ -174,8 +170,6 @@ class Promises:
             (each.number, each.claim) == (number, claim) and each.lease_until is not None
             for each in board.begun
         )
-        if after.state is State.FAILED and not _TELLS_CLAIM:
-            return
         if not mine:
             what = "failed the job" if after.state is State.FAILED else "has written"
             self.broken(f"{held}: a worker whose claim was overtaken {what}")
@@ -252,9 +246,7 @@ class Promises:
         elif code in POISON:
             if max(claims) < limits.CLAIMS_MAX:
                 self.broken(f"{after.job_id}: failed as {code} after {claims} claims")
-        elif after.source.sha256 not in self.world.press.at_fault and (
-            _TELLS_CLAIM or after.history[-1].event != "PieceFailed"
-        ):
+        elif after.source.sha256 not in self.world.press.at_fault:
             self.broken(f"{after.job_id}: failed by {code}, but the file is not at fault")
 
     def _store_failed(self, before: Job, after: Job) -> None:

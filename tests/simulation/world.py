@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from random import Random
 from typing import Final
@@ -14,6 +13,7 @@ from tests.simulation.actors import GRACE_S, SWEEP, UPLOAD_TTL_S, Actors
 from tests.simulation.bus import SimBus
 from tests.simulation.disk import SimDisk
 from tests.simulation.lms import SimLms
+from tests.simulation.log import SimClock, SimLog
 from tests.simulation.press import SimPress, recording
 from tests.simulation.promises import END, Promises
 from tests.simulation.schedule import Hub, Process
@@ -39,36 +39,6 @@ _BY_FILE: Final = Order(contract=Contract.COMPRESS, delivery=Delivery.SFTP)
 _PAUSES_S: Final = (0.0, 0.0, 0.4, 1.0, 2.0, 3.5, 6.5, 13.0, 61.0, 125.0, 310.0, 610.0)
 _CALLS_MAX: Final = 100
 """Port calls after which the storm ends."""
-
-
-class SimClock:
-    """The virtual clock as a port."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-
-    def now(self) -> float:
-        """Return the present."""
-        return self._hub.now
-
-
-class SimLog:
-    """An EventLog that counts, and reports what no worker should ever meet."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._bound = contextlib.nullcontext()
-
-    def emit(self, event: str, /, **fields: object) -> None:
-        """Count."""
-        self._world.coverage["event", event] += 1
-        if event == "worker.error" and "SimulatedDefect" not in str(fields["trace"]):
-            self._world.promises.broken(f"a worker met what nobody foresaw: {fields['trace']}")
-
-    def bind(self, **fields: object) -> contextlib.nullcontext[None]:
-        """Add nothing."""
-        del fields
-        return self._bound
 
 
 class World:

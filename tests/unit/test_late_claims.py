@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -10,10 +11,11 @@ import pytest
 from core import events as ev
 from core.declarations import Declaration, Outcome, settle, write_declaration
 from core.errors import LeaseLost
-from core.job import Job, cut_key, outcome_key, piece_scratch_name
+from core.job import Job, State, cut_key, outcome_key, piece_scratch_name
 from core.piecework import piece_message
 from functions.sweep import remove_abandoned, remove_orphans
 from tests.fakes import START, World, a_failure, a_media_summary, a_world, an_upload, put
+from transcoder.scratch import private_folder
 
 PIECE: Final = 1
 
@@ -118,3 +120,25 @@ def test_an_upload_keeps_its_outcome_longer_than_its_declaration() -> None:
     assert world.objects.keys() == {outcome_key("run-1")}
     remove_orphans(world.ledger, grace_s=100)
     assert world.objects.keys() == set()
+
+
+def test_the_failure_of_a_worker_that_was_overtaken_fails_no_job(world: World) -> None:
+    """Its folder was taken from under its encoder: that says nothing of the recording."""
+    late = take(world)
+    world.clock.advance(world.ledger.policy.piece_lease_s)
+    now = take(world)
+    failed = ev.PieceFailed(cut=1, number=PIECE, failure=a_failure(), claim=late)
+    with pytest.raises(LeaseLost):
+        world.ledger.apply("video-1", failed)
+    assert world.ledger.read("video-1").state is State.PROCESSING
+    world.ledger.apply("video-1", replace(failed, claim=now))
+    assert world.ledger.read("video-1").state is State.FAILED
+
+
+def test_a_folder_that_is_there_already_is_somebody_elses(tmp_path: Path) -> None:
+    with private_folder(tmp_path, "job") as folder:
+        (folder / "source").write_bytes(b"in use")
+        with pytest.raises(FileExistsError), private_folder(tmp_path, "job"):
+            pass
+        assert (folder / "source").read_bytes() == b"in use"
+    assert not folder.exists()
