@@ -28,7 +28,8 @@ from bench.vmaf import measure
 from core.media import MediaInfo
 from core.plan import VideoEncode, encoding_of, plans
 from core.presets import SMART, Preset
-from core.smart import Kind, Window, styled
+from core.smart import Kind, styled
+from core.windows import Window
 from transcoder.command import command
 from transcoder.quality import SAMPLE, SCORES, SIZES, measuring, probe_of, taking
 from transcoder.sampling import Sampler

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from core.images import IMAGE_QUALITIES, LONG_SIDES, ImageFormat
 from core.ladder import LADDERS, RUNGS
 from core.presets import BY_NAME
 from core.qualities import RECORDINGS
@@ -15,7 +16,7 @@ _BITS: int = 1000
 def run() -> None:
     """Print the tables that the code itself works by."""
     console = Console()
-    for table in (_presets(), _qualities(), _ladders()):
+    for table in (_presets(), _qualities(), _ladders(), _images(), _variants()):
         console.print(table)
 
 
@@ -58,4 +59,22 @@ def _ladders() -> Table:
     for name, ladder in LADDERS.items():
         lines = ", ".join(f"{each}p" for each in sorted(known.intersection(ladder.lines)))
         table.add_row(name, lines)
+    return table
+
+
+def _images() -> Table:
+    lossy = (ImageFormat.JPEG, ImageFormat.WEBP, ImageFormat.AVIF)
+    numbers = (f"{each.upper()} from" for each in lossy)
+    table = Table("quality", "SSIM of 99 % of its blocks", *numbers,
+                  title="Qualities of images (quality, --quality)")  # fmt: skip
+    for level, quality in IMAGE_QUALITIES.items():
+        first = (str(quality.numbers[each].steps[0]) for each in lossy)
+        table.add_row(level.value, f"{quality.bar:g}", *first)
+    return table
+
+
+def _variants() -> Table:
+    table = Table("variant", "long side", title="Sizes of images (variants, --variants)")
+    for variant, side in LONG_SIDES.items():
+        table.add_row(variant.value, f"{side} pixels" if side else "the source's")
     return table

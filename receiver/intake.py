@@ -24,7 +24,7 @@ from core.order import (
     with_subtitles,
 )
 from core.ports import ObjectStore, ObjectWriter
-from core.sniffing import ACCEPTED, sniff, sniff_image
+from core.sniffing import ACCEPTED, ACCEPTED_IMAGES, sniff, sniff_image
 from core.submission import Upload
 from core.subtitles import parse
 from receiver.multipart import FILE_FIELD
@@ -235,7 +235,7 @@ class Intake:
             what = (
                 "the file is empty" if not self._head else "the file's content is of another type"
             )
-            raise UnsupportedType(f"{what}; send {ACCEPTED}")
+            raise UnsupportedType(f"{what}; send {ACCEPTED}, or {ACCEPTED_IMAGES}")
         writer = self._stack.enter_context(
             self._objects.create(source_key(self._run), expected_bytes=self._expected_bytes)
         )

@@ -6,7 +6,7 @@ from typing import Final
 
 from core import limits
 from core.order import FORMATS, LADDERS, VARIANTS, Delivery, QualityLevel
-from core.sniffing import ACCEPTED
+from core.sniffing import ACCEPTED, ACCEPTED_IMAGES
 from receiver import schemas
 from receiver.refusals import responses
 from receiver.schemas import Node, reference
@@ -113,7 +113,7 @@ def _file() -> Node:
     return {
         "type": "string",
         "contentMediaType": "application/octet-stream",
-        "description": f"{ACCEPTED}; the content decides, not the name.",
+        "description": f"{ACCEPTED}, or {ACCEPTED_IMAGES}; the content decides, not the name.",
     }
 
 

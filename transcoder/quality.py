@@ -14,7 +14,8 @@ from typing import Final
 
 from core.media import Container
 from core.plan import VideoEncode
-from core.smart import Heard, Probe, Window
+from core.smart import Heard, Probe
+from core.windows import Window
 from transcoder.command import encoding, filters, reading
 
 SAMPLE: Final = "sample.h264"

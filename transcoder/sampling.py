@@ -26,19 +26,17 @@ from core.smart import (
     Kind,
     Probe,
     Voice,
-    Window,
     alike,
     expected,
     first_crf,
     guessed_kind,
     kind_of,
     next_crf,
-    sound_windows,
     sounding,
     styled,
     voice_of,
-    windows,
 )
+from core.windows import Window, sound_windows, windows
 from transcoder.answers import opened, text
 from transcoder.quality import (
     SAMPLE,

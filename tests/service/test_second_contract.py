@@ -215,7 +215,8 @@ def test_a_stranger_in_the_servers_place_gets_nothing(
 
         def tried() -> str | None:
             shown = service.call("GET", "/status/photo?detail").json()
-            return shown["delivery"] and shown["delivery"]["last_outcome"]
+            outcome: str | None = shown["delivery"] and shown["delivery"]["last_outcome"]
+            return outcome
 
         assert "host key" in until(tried, "an attempt").lower()
         assert word(service, "photo") == "processing"

@@ -21,12 +21,11 @@ from core.smart import (
     guessed_kind,
     kind_of,
     next_crf,
-    sound_windows,
     sounding,
     styled,
     voice_of,
-    windows,
 )
+from core.windows import sound_windows, windows
 
 TARGET = Target(mean=93, low=88)
 PIXELS = 1280 * 720

@@ -19,7 +19,8 @@ from core.errors import Interrupted
 from core.media import Container, MediaInfo
 from core.plan import encoding_of
 from core.presets import LECTURE, SMART, Preset, in_codec
-from core.smart import Kind, Window
+from core.smart import Kind
+from core.windows import Window
 from infra import ffmpeg
 from lectern.compress import _reasons
 from tests.media.conftest import Heard
