@@ -24,14 +24,14 @@ class Rung:
 
 
 RUNGS: Final = (
-    Rung(lines=2160, rate_max=16_000_000, crf=24, speed="veryfast"),
-    Rung(lines=1440, rate_max=10_000_000, crf=24, speed="veryfast"),
-    Rung(lines=1080, rate_max=6_000_000, crf=24, speed="veryfast"),
-    Rung(lines=720, rate_max=3_000_000, crf=24, speed="veryfast"),
-    Rung(lines=480, rate_max=1_400_000, crf=24, speed="veryfast"),
-    Rung(lines=360, rate_max=730_000, crf=24, speed="veryfast"),
-    Rung(lines=240, rate_max=365_000, crf=24, speed="veryfast"),
-    Rung(lines=144, rate_max=145_000, crf=25, speed="veryfast"),
+    Rung(lines=2160, rate_max=16_000_000, crf=23, speed="veryfast"),
+    Rung(lines=1440, rate_max=10_000_000, crf=23, speed="veryfast"),
+    Rung(lines=1080, rate_max=6_000_000, crf=23, speed="veryfast"),
+    Rung(lines=720, rate_max=3_000_000, crf=22, speed="veryfast"),
+    Rung(lines=480, rate_max=1_400_000, crf=21, speed="veryfast"),
+    Rung(lines=360, rate_max=730_000, crf=21, speed="veryfast"),
+    Rung(lines=240, rate_max=365_000, crf=21, speed="veryfast"),
+    Rung(lines=144, rate_max=145_000, crf=21, speed="veryfast"),
 )
 """All that may be asked for, largest first.
 
@@ -40,6 +40,12 @@ authoring specification, 360 lines has that of its 432p; 480 lies between its 43
 the two largest have about the same bits a pixel as their neighbours. They are bounds: the CRF
 decides, and a slide lecture needs a small part of them. Small rungs get the rate of a larger
 picture, since text has more edges than the films that the specification thinks of.
+
+The CRFs are those that reach a VMAF of about 93 at the rendition's own size. 8 s of camera footage,
+the harder kind, had at CRF 24 91.9 with 1080 lines, 90.7 with 720, 89.1 with 480 (CRF 27: 87.5,
+86.2, 84.3), slides 94.9, 94.5 and 94.5. At CRF 21 480 lines had 92.8; smaller ones of such footage
+are bound by their rates (90.0, 89.5, 89.4). The two largest were not measured: they have the CRF of
+1080 lines.
 """
 
 

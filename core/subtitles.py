@@ -20,7 +20,7 @@ _CUE_CHARS_MAX: Final = 2_000
 _TIME: Final = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
 _TIMING: Final = re.compile(rf"^\s*{_TIME}\s+-->\s+{_TIME}(?:\s+(.*))?$")
 _SETTING: Final = re.compile(r"^(?:align|line|position|size|vertical):[a-z0-9.,%-]{1,32}$")
-_OVERRIDE: Final = re.compile(r"\{\\[^}]*+\}")
+_OVERRIDE: Final = re.compile(r"\{\\[^{}]*+\}")
 """What ASS puts before a text, and some write into SRT."""
 _TAG: Final = re.compile(r"</?([A-Za-z]\w*+)[^<>]*+>|<[\d:.]++>")
 """A tag with its name, or a time at which karaoke goes on."""

@@ -39,17 +39,8 @@ def create_app(parts: Wiring, *, checks: Checks | None = None, own_proxies: int 
         open_rules={content.RULE, sets.RULE},
         proxies=parts.settings.forwarded_hops + own_proxies,
     )
-    limits = ReceiveLimits(
-        files=Bounds(
-            max_video_bytes=parts.settings.max_video_bytes,
-            max_image_bytes=parts.settings.max_image_bytes,
-            orders=parts.settings.order_rules,
-        ),
-        max_unfinished_jobs=parts.settings.max_queued_jobs,
-        max_uploads_at_once=parts.settings.max_uploads_at_once,
-    )
     ledger, sessions = parts.ledger, parts.sessions
-    admission = Admission(jobs=ledger.jobs, clock=ledger.clock, bounds=limits)
+    admission = Admission(jobs=ledger.jobs, clock=ledger.clock, bounds=_limits(parts.settings))
     app.register_blueprint(
         routes.blueprint(ledger=ledger, new_id=new_id, admission=admission, links=parts.links)
     )
@@ -81,3 +72,15 @@ def create_app(parts: Wiring, *, checks: Checks | None = None, own_proxies: int 
         )
     app.register_blueprint(health.blueprint(parts.checks if checks is None else checks))
     return app
+
+
+def _limits(settings: Settings) -> ReceiveLimits:
+    return ReceiveLimits(
+        files=Bounds(
+            max_video_bytes=settings.max_video_bytes,
+            max_image_bytes=settings.max_image_bytes,
+            orders=settings.order_rules,
+        ),
+        max_unfinished_jobs=settings.max_queued_jobs,
+        max_uploads_at_once=settings.max_uploads_at_once,
+    )

@@ -11,10 +11,14 @@ from google.cloud.pubsub_v1 import PublisherClient as BatchingPublisher
 from google.cloud.pubsub_v1 import SubscriberClient as StreamingSubscriber
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 
+from infra.gcp import answers
+
 
 def storage_client(project: str) -> storage.Client:
-    """Return a client of Cloud Storage."""
-    return storage.Client(project=project)
+    """Return a client of Cloud Storage that takes no answer for whole which broke off."""
+    client = storage.Client(project=project)
+    answers.watch(client._http)  # noqa: SLF001 - the library has no setting for hooks
+    return client
 
 
 def firestore_client(project: str, database: str | None = None) -> firestore.Client:

@@ -24,6 +24,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from core import limits
 from core.errors import AlreadyExists, MissingObject, StoreFull, Unavailable
 from core.ports import ObjectInfo, ObjectReader, ObjectWriter
+from infra.gcp import answers
 from infra.gcp.checksum import Crc32c
 from infra.gcp.failures import unavailable
 from infra.gcp.resumable import CHUNK_MULTIPLE, Refused, Resource, ResumableUpload, SessionEnded
@@ -73,6 +74,7 @@ class CloudObjectStore:
         if (expected_bytes or 0) > OBJECT_BYTES_MAX:
             raise StoreFull(f"Cloud Storage takes at most {OBJECT_BYTES_MAX} bytes an object")
         with requests.Session() as http:
+            answers.watch(http)
             writer = _CloudWriter(self, key, http, self._chunk_bytes)
             try:
                 yield writer

@@ -16,6 +16,7 @@ import requests
 from core import limits
 from core.errors import AlreadyExists, StoreFull, Unavailable
 from core.ports import Session
+from infra.gcp.answers import check_head
 from infra.gcp.objects import OBJECT_BYTES_MAX, CloudObjectStore
 from infra.gcp.resumable import Refused
 
@@ -79,6 +80,7 @@ def _call(method: str, url: str, headers: dict[str, str]) -> requests.Response:
             headers={"Content-Length": "0", **headers},
             timeout=_TIMEOUT_S,
             allow_redirects=False,
+            hooks={"response": check_head},
         )
     except requests.RequestException as error:
         reason = f"Cloud Storage does not answer: {type(error).__name__}; try again"

@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
+import pytest
 from hypothesis import seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -271,8 +272,9 @@ class Api(RuleBasedStateMachine):
             known.state, known.since = state, self.world.clock.now()
 
 
+@pytest.mark.timeout(7200 if TORTURE else 300)
 def test_the_api_answers_as_its_model_does() -> None:
-    """Sequences of 30 calls; the sum of all pauses stays below the time that records are kept."""
+    """Sequences of 25 calls; the sum of all pauses stays below the time that records are kept."""
     chosen = int(os.environ.get("LECTERN_SEED", "") or 0)
     machine = seed(chosen)(Api) if chosen else Api
     bounds = settings(max_examples=RUNS, stateful_step_count=25, deadline=None, print_blob=True)

@@ -34,7 +34,7 @@ BRISK: Final = {
     "CLIENT_CONFIRM_API": "http://127.0.0.1:9/confirm",
 }
 """Everything soon: after a kill a lease has to run out. A stand-in takes what goes by SFTP."""
-_GONE_S: Final = 20.0
+_GONE_S: Final = 60.0
 
 
 class Nursery:

@@ -229,6 +229,7 @@ def sample(name: str, value: Any) -> str | None:
         "DELIVERY": "auto",
         "DELIVERY_OVERRIDE": "true",
         "SFTP_PORT": "2222",
+        "FORWARDED_HOPS": "1",
         "SFTP_VIDEOS": "/videos",
         "SFTP_IMAGES": "/images",
     }

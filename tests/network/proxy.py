@@ -50,6 +50,8 @@ class Proxy:
     def __init__(self, target: tuple[str, int], *, seed: int = 1) -> None:
         self.hits = 0
         self.connections = 0
+        self.touched = threading.Event()
+        """Set once anything came by that a fault could hurt; nobody sees who is refused."""
         self._target = target
         self._fault = NONE
         self._left = 0.0
@@ -71,6 +73,7 @@ class Proxy:
         """Be broken from now on; what stands is dropped or hangs if the fault says so."""
         with self._lock:
             self._fault, self._left, self.hits = fault, fault.hits_max, 0
+            self.touched.clear()
             standing = [line for line in self._lines if not line.ended]
             for line in standing:
                 line.up = line.down = 0
@@ -139,6 +142,7 @@ class Proxy:
 
     def _open(self, near: socket.socket) -> None:
         fault = self._fault
+        self._touch(fault)
         line = _Line(near)
         self._lines.append(line)
         if fault.opens == "reset":
@@ -169,10 +173,15 @@ class Proxy:
             with contextlib.suppress(OSError):
                 end.close()
 
+    def _touch(self, fault: Fault) -> None:
+        if fault is not NONE:
+            self.touched.set()
+
     def _pass_up(self, line: _Line) -> None:
         assert line.far is not None
         with contextlib.suppress(OSError):
             while data := line.near.recv(_PIECE):
+                self._touch(self._fault)
                 if line.hung:
                     continue
                 data = self._hurt(line, data, up=True)
@@ -183,6 +192,7 @@ class Proxy:
         assert line.far is not None
         with contextlib.suppress(OSError):
             while data := line.far.recv(_PIECE):
+                self._touch(self._fault)
                 if line.hung:
                     continue
                 data = self._hurt(line, data, up=False)

@@ -269,14 +269,20 @@ def a_scene(
 
 @contextlib.contextmanager
 def broken(proxy: Proxy, fault: Fault, spell_s: float) -> Iterator[None]:
-    """Break a link for a spell, or for as long as the block takes if that is shorter."""
+    """Break a link until `spell_s` after something came by, or until the block ends."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while fault.opens != "refused" and not proxy.touched.is_set() and not ended.is_set():
+            ended.wait(_POLL_S)
+        ended.wait(spell_s)
+        proxy.heal()
+
     proxy.break_with(fault)
-    timer = threading.Timer(spell_s, proxy.heal)
-    timer.daemon = True
-    timer.start()
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
     try:
         yield
     finally:
-        timer.cancel()
-        timer.join()
-        proxy.heal()
+        ended.set()
+        watching.join()

@@ -32,6 +32,7 @@ locals {
     RECEIVER_THREADS    = tostring(var.receiver.threads)
     MAX_UPLOADS_AT_ONCE = tostring(var.receiver.uploads_at_once)
     PUBLIC_URL          = var.public_url
+    FORWARDED_HOPS      = tostring(local.hops)
     DELIVERY            = try(var.sftp.delivery, null)
     DELIVERY_OVERRIDE   = try(tostring(var.sftp.override), null)
     SFTP_HOST           = try(var.sftp.host, null) # that there is one decides on the delivery
@@ -53,5 +54,10 @@ locals {
     CLIENT_CONFIRM_API = try(var.sftp.confirm_api, null)
   }
 
-  confirmer = {}
+  confirmer = {
+    FORWARDED_HOPS = tostring(local.hops)
+  }
+
+  # Who has put an address into X-Forwarded-For: Cloud Run itself, and the balancer before it.
+  hops = var.front_ingress == "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER" ? 2 : 1
 }
