@@ -91,9 +91,9 @@ def _own(event: str, before: Job | None, after: Job) -> Fields:
         case "DeliveryDeferred" if after.delivery is not None:
             next_in_s = round(after.due_at - after.updated_at, 3)
             facts = {"reason": after.delivery.last_outcome, "next_in_s": next_in_s}
-        case "Delivered" if after.output is not None:
+        case "Delivered" | "Placed" if after.output is not None:
             facts = {"output_bytes": after.output.size}
-        case "Confirmed":
+        case "Confirmed" | "Accepted":
             facts = {"total_s": _since(after.created_at, after)}
     return facts
 

@@ -221,18 +221,22 @@ _NEAR_TWO: Final = 1.5
 _AIM: Final = 0.3
 """VMAF above the target that is aimed at, for what samples do not see."""
 _SURE: Final = 0.1
-_SPARE: Final = {Kind.SLIDES: 0.8, Kind.SCREEN: 0.8, Kind.MIXTURE: 0.8, Kind.CAMERA: 0.3}
+"""VMAF by which a probe must be over the target to be taken as it is."""
+_SPARE: Final = {Kind.SLIDES: 1.5, Kind.SCREEN: 1.5, Kind.MIXTURE: 1.5, Kind.CAMERA: 0.3}
 """A probe so far above the target is taken as it is. What was measured is known better than what
 lies between, and the picture of a lecture has few bytes beside its sound."""
 _LIVELY_BELOW: Final = 1.0
-"""Steps below its codec's first CRF at which measuring begins where much moves. Where little does,
-it begins at the highest CRF that leaves text legible, which is what most lectures get."""
+_CALM_BELOW: Final = 0.75
+"""Where measuring begins: steps below the codec's first CRF where much moves; where little does,
+below the highest CRF that leaves text legible. Most lectures get one next to it."""
 
 
 def first_crf(kind: Kind, codec: Codec) -> float:
     """Return the CRF to measure first where a recording seems to be of this kind."""
-    text = _STYLES[kind].text
-    return crf_max(kind, codec) if text else SCALES[codec].first - _LIVELY_BELOW
+    scale = SCALES[codec]
+    if not _STYLES[kind].text:
+        return scale.first - _LIVELY_BELOW
+    return math.floor((scale.text_max - _CALM_BELOW) / scale.step) * scale.step
 
 
 def expected(probes: list[Probe], kind: Kind, target: Target) -> Expected:

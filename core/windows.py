@@ -24,11 +24,11 @@ _WINDOW_FRAMES: Final = 30
 """Frames that a window shall hold at least, where frames are rare."""
 _WINDOWS_MIN: Final = 3
 _WINDOWS_MAX: Final = 6
-_WINDOWS_EVERY_S: Final = 2.5
+_WINDOWS_EVERY_S: Final = 4.0
 """Recordings of a few seconds have one window, or two: each costs a start of the decoder."""
 _SAMPLED_SHARE: Final = 0.17
 """A sixth of a short recording is sampled, of a long one `_WINDOWS_MAX` windows."""
-_SAMPLED_LEAST_S: Final = 2.0
+_SAMPLED_LEAST_S: Final = 1.5
 """That much at least, or all there is."""
 _SOUND_WINDOWS: Final = 12
 _SOUND_WINDOW_S: Final = 8.0
