@@ -19,10 +19,10 @@ from bench.machine import ROOT
 from bench.report import OUT, BenchFailed
 from core import limits
 from infra import wiring
+from infra.links import ADDRESS_FILE
 from infra.settings import load
 from lectern.client import JobEnded, LecternClient, LecternUnreachable
 from lectern.example_lms import ExampleLms
-from lectern.up import ADDRESS_FILE
 
 ORGANIZATION: Final = "bench"
 _START_S: Final = 30.0

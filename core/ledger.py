@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from core import events as ev
+from core import limits
 from core.errors import LecternError, NotFound, StaleMessage, Unavailable, WorkerLost
 from core.facts import told
 from core.job import Job, Policy, State, run_prefixes
@@ -129,8 +131,9 @@ class Ledger:
 
     def _delete_all(self, run: str) -> None:
         for prefix in run_prefixes(run):
-            for item in self.objects.list(prefix):
-                self.objects.delete(item.key)
+            keys = (item.key for item in self.objects.list(prefix))
+            while batch := tuple(islice(keys, limits.DELETE_BATCH)):
+                self.objects.delete(*batch)
 
     def _discard(self, effect: ev.Discard) -> None:
         self._delete_all(effect.run)

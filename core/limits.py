@@ -206,6 +206,8 @@ STOP_S: Final = 10.0
 """From the request to stop until the last process is gone; Cloud Run gives as long."""
 MESSAGE_DELIVERIES_MAX: Final = 100
 """Handouts of a message before it is buried: Pub/Sub's own upper bound."""
+DELETE_BATCH: Final = 500
+"""Objects that are handed to the store at once to be deleted."""
 ORPHAN_SWEEP_EVERY_S: Final = 600.0
 """Pause between two searches for orphans; each lists the whole store."""
 SFTP_CONNECT_S: Final = 30.0

@@ -96,8 +96,8 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def delete(self, key: str) -> None:
-        """Remove an object for good; one that is not there is no error."""
+    def delete(self, *keys: str) -> None:
+        """Remove objects for good, in no set order; one that is not there is no error."""
         ...
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:

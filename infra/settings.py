@@ -194,8 +194,9 @@ class Settings(BaseSettings):
     )
     public_url: str | None = Field(
         None,
-        description="Where callers reach the service, for the URLs of direct uploads; "
-        "without it, the address that the caller used.",
+        description="Where callers reach the service, for the URLs of direct uploads (without it, "
+        "the address that the caller used) and of sets of renditions, which Google Cloud has only "
+        "with it.",
     )
     outbound_public_only: bool = Field(
         False,

@@ -19,12 +19,12 @@ from rich.table import Table
 
 from core import limits
 from infra import wiring
+from infra.links import ADDRESS_FILE
 from infra.settings import load
 from lectern.client import JobEnded, LecternClient, LecternRefused, LecternUnreachable
 from lectern.demo_lecture import LECTURE
 from lectern.example_lms import ExampleLms
 from lectern.show import size
-from lectern.up import ADDRESS_FILE
 
 _ID: Final = "demo-lecture"
 _START_S: Final = 30.0

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from core import limits
 from infra import wiring
+from infra.links import ADDRESS_FILE
 from infra.settings import EXAMPLE_LMS_PORT, Settings
 from lectern.client import LecternClient, LecternRefused, LecternUnreachable
 from lectern.example_lms import Delivery, ExampleLms
 from lectern.show import size
-from lectern.up import ADDRESS_FILE
 from transcoder.stopping import StopSignal
 
 

@@ -15,6 +15,7 @@ from typing import IO
 from core import limits
 from core.messages import Topic
 from infra import ffmpeg, wiring
+from infra.links import ADDRESS_FILE
 from infra.settings import Settings, SettingsError, check_sftp
 from lectern.demo_lecture import LECTURE
 from lectern.supervisor import Program, Supervisor
@@ -23,8 +24,6 @@ from transcoder.stopping import StopSignal
 
 PID_FILE = "pid"
 """In the data folder: the process id of its supervisor."""
-ADDRESS_FILE = "address"
-"""In the data folder of a running service: its URL."""
 
 
 def up(settings: Settings) -> None:

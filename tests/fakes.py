@@ -124,11 +124,12 @@ class MemoryObjectStore:
             writer.write(path.read_bytes())
             return writer.commit()
 
-    def delete(self, key: str) -> None:
-        """Remove an object, if it is there."""
+    def delete(self, *keys: str) -> None:
+        """Remove the objects that are there."""
         self._check()
         with self._lock:
-            self._objects.pop(key, None)
+            for key in keys:
+                self._objects.pop(key, None)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield the committed objects under `prefix`, as they are now."""

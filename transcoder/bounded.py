@@ -224,9 +224,9 @@ class BoundedTransfers:
         with opened as reader:
             yield _BoundedReader(reader, partial(self._until, self.budget.encode_by))
 
-    def delete(self, key: str) -> None:
+    def delete(self, *keys: str) -> None:
         """Pass on."""
-        self.store.delete(key)
+        self.store.delete(*keys)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Pass on."""

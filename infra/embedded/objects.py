@@ -80,13 +80,20 @@ class FolderObjectStore:
                 return self._commit(key, path, file, target)
         return self._copy_in(key, path)
 
-    def delete(self, key: str) -> None:
-        """Remove an object and the folder that it leaves empty."""
-        path = self._path(key)
-        with disk_errors():
-            path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                path.parent.rmdir()
+    def delete(self, *keys: str) -> None:
+        """Remove objects and the folders that they leave empty."""
+        for key in keys:
+            path = self._path(key)
+            with disk_errors():
+                path.unlink(missing_ok=True)
+                self._prune(path.parent)
+
+    def _prune(self, folder: Path) -> None:
+        """Remove folders from `folder` upwards for as long as they are empty."""
+        with contextlib.suppress(OSError):
+            while folder != self._committed:
+                folder.rmdir()
+                folder = folder.parent
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield the objects below a prefix; see `core.ports.ObjectStore.list`."""

@@ -10,6 +10,7 @@ import contextlib
 import mimetypes
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +30,8 @@ from infra.gcp.checksum import Crc32c
 from infra.gcp.failures import unavailable
 from infra.gcp.resumable import CHUNK_MULTIPLE, Refused, Resource, ResumableUpload, SessionEnded
 
+_DELETES_AT_ONCE: Final = 8
+"""The client keeps ten connections."""
 OBJECT_BYTES_MAX: Final = 5 * 1024 * limits.GIB
 """Largest object that Cloud Storage takes: 5 TiB."""
 _CHUNK_BYTES: Final = 4 * limits.MIB
@@ -106,8 +109,16 @@ class CloudObjectStore:
                 writer.write(chunk)
             return writer.commit()
 
-    def delete(self, key: str) -> None:
-        """Remove an object."""
+    def delete(self, *keys: str) -> None:
+        """Remove objects, several at once: an hour of renditions is two thousand of them."""
+        if len(keys) == 1:
+            self._delete(keys[0])
+            return
+        with ThreadPoolExecutor(_DELETES_AT_ONCE) as pool:
+            for _ in pool.map(self._delete, keys):
+                pass
+
+    def _delete(self, key: str) -> None:
         with _errors(), contextlib.suppress(NotFound):
             self._blob(key).delete(**self._options())
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from core import limits
 from core.messages import Topic
 from infra import http_server, logging, wiring
+from infra.links import ADDRESS_FILE
 from infra.settings import load
 from lectern import lifeline
 from lectern.server import create_app
 from lectern.supervisor import Program, Supervisor
-from lectern.up import ADDRESS_FILE
 from tests.crash.nursery import Forked, start_forked
 from transcoder.stopping import StopSignal
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +25,17 @@ from tests.service.harness import until
 WRITERS = 8
 
 
+class Asked(deque[Any]):
+    """What waits, with the number of all that ever did."""
+
+    appended = 0
+
+    def append(self, one: Any, /) -> None:
+        """Add and count."""
+        super().append(one)
+        self.appended += 1
+
+
 @dataclass(slots=True)
 class Queue:
     """A job store in whose way another process stands, and writers that wait behind it."""
@@ -30,14 +43,13 @@ class Queue:
     jobs: SqliteJobStore
     other: sqlite3.Connection
     pool: ThreadPoolExecutor
+    asked: Asked
     transactions: list[int] = field(default_factory=list)
 
     def wait_for(self, count: int) -> None:
-        """Return once so many changes wait, the one whose turn it is among them."""
-        until(lambda: self._waiting() >= count - 1, f"{count} changes that wait")
-
-    def _waiting(self) -> int:
-        return len(self.jobs._database._waiting)
+        """Return once so many changes were asked for; whoever came first has begun to wait."""
+        until(lambda: self.asked.appended == count, f"{count} changes that wait")
+        self.asked.appended = 0
 
     def add(self, number: int, error: Exception | None = None) -> Future[Job]:
         """Have a writer record a job, or fail."""
@@ -58,7 +70,8 @@ def queue(tmp_path: Path) -> Iterator[Queue]:
     other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     with contextlib.closing(other), ThreadPoolExecutor(WRITERS + 1) as pool:
-        yield Queue(jobs, other, pool)
+        jobs._database._waiting = asked = Asked()
+        yield Queue(jobs, other, pool, asked)
 
 
 def a_job(number: int) -> Job:

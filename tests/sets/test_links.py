@@ -15,7 +15,6 @@ from core.sets import MANIFEST, SetGrant
 from infra import wiring
 from infra.links import ADDRESS_FILE, SignedLinks, base_url
 from infra.settings import load
-from lectern import up
 from tests.service.harness import KEY
 
 GRANT = SetGrant(run="3f6b2f0c-5a44-4a8e-9d4b-0c1a54b1f1a2", fence=3, expires_at=1_700_000_000)
@@ -64,7 +63,6 @@ def test_the_embedded_service_finds_its_own_address(tmp_path: Path) -> None:
     """Told by the operator, else by the running service, else by its settings."""
     settings = load({"lectern_data_dir": tmp_path, "host": "::1", "port": 81})
     assert base_url(settings) == "http://[::1]:81"
-    assert ADDRESS_FILE == up.ADDRESS_FILE
     (tmp_path / ADDRESS_FILE).write_text("http://127.0.0.1:4711")
     assert base_url(settings) == "http://127.0.0.1:4711"
     told = load({"lectern_data_dir": tmp_path, "public_url": "https://lectern.example"})

@@ -124,14 +124,15 @@ class SimObjects:
         self.trouble.leave("objects", "upload")
         return info
 
-    def delete(self, key: str) -> None:
-        """Remove an object."""
-        self.trouble.enter("objects", "delete")
-        if key in self.held:
-            self.trouble.say(f"    deletes {key}")
-            self._promises.deleted(key)
-            del self.held[key]
-        self.trouble.leave("objects", "delete")
+    def delete(self, *keys: str) -> None:
+        """Remove objects, one after the other."""
+        for key in keys:
+            self.trouble.enter("objects", "delete")
+            if key in self.held:
+                self.trouble.say(f"    deletes {key}")
+                self._promises.deleted(key)
+                del self.held[key]
+            self.trouble.leave("objects", "delete")
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Return what is there now."""
