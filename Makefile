@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 JOBS ?= auto
+TORTURE := $(addprefix tests/,simulation crash faults hostile api lms_side network load images)
 UV_COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra build
 
-.PHONY: help demo up test check check-terraform format bench bench-encode bench-scale bench-ladder images sbom audit lock clean
+.PHONY: help demo up test torture check check-terraform format bench bench-encode bench-scale bench-ladder images sbom audit lock clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -38,6 +39,9 @@ up: $(VENV)/runtime.ok ## the service on http://127.0.0.1:8080 until Ctrl-C (POR
 
 test: $(VENV)/dev.ok ## all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+torture: $(VENV)/dev.ok ## the long forms of the suites that break things on purpose (hours); docs/reliability.md says what each does
+	LECTERN_TORTURE=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(or $(SUITES),$(TORTURE))
 
 check: $(VENV)/dev.ok ## ruff, mypy strict, import rules
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from typing import Any, Final
 from core import limits
 from core.documents import from_document, to_document
 from core.errors import BadMessage
-from core.media import MediaInfo
+from core.media import MediaInfo, Picture, Stream
 from core.piece_bounds import SHORTEST, boundaries, rescaled, seen, sound_grid
 from core.plan import AudioEncode, Copy, Plan, VideoEncode
 from core.timeline import Keyframe, PictureLine, SoundLine, Timeline
@@ -203,7 +203,17 @@ def worth_cutting(info: MediaInfo, plan: Plan, *, piece_s: float = PIECE_S) -> s
         return "it is damaged"
     if info.video and info.video.picture and info.video.picture.cropped:
         return "its container cuts off edges"
+    if info.video and info.video.picture and _may_be_of_old_x264(info.video, info.video.picture):
+        return "its first picture says how all others are to be read"
     return None
+
+
+def _may_be_of_old_x264(stream: Stream, picture: Picture) -> bool:
+    """Return whether decoding may need what stands in the first picture only.
+
+    Before build 151 x264 wrote 4:4:4 in a way of its own, and tells its build nowhere else.
+    """
+    return stream.codec == "h264" and "444" in picture.pix_fmt
 
 
 def _cut(

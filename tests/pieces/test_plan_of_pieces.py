@@ -157,6 +157,19 @@ def test_a_damaged_recording_stays_whole() -> None:
         assert (len(plan.pieces), plan.whole_because) == (1, "it is damaged")
 
 
+def test_what_only_its_first_picture_tells_how_to_read_stays_whole() -> None:
+    """Old x264 wrote 4:4:4 in a way of its own; an excerpt would be decoded as rubbish."""
+    info = lecture(HOUR_S)
+    assert info.video
+    assert info.video.picture
+    full = replace(info.video.picture, pix_fmt="yuv444p")
+    old = replace(info, video=replace(info.video, picture=full))
+    plan = cut(old, plan_of(old), timeline(HOUR_S))
+    assert plan.whole_because == "its first picture says how all others are to be read"
+    other = replace(info, video=replace(info.video, picture=full, codec="hevc"))
+    assert cut(other, plan_of(other), timeline(HOUR_S)).whole_because is None
+
+
 def test_frames_at_the_same_time_keep_a_recording_whole() -> None:
     info, line = lecture(HOUR_S), timeline(HOUR_S)
     assert line.picture
