@@ -159,15 +159,21 @@ def test_a_damaged_recording_stays_whole() -> None:
 
 def test_what_only_its_first_picture_tells_how_to_read_stays_whole() -> None:
     """Old x264 wrote 4:4:4 in a way of its own; an excerpt would be decoded as rubbish."""
-    info = lecture(HOUR_S)
-    assert info.video
-    assert info.video.picture
-    full = replace(info.video.picture, pix_fmt="yuv444p")
-    old = replace(info, video=replace(info.video, picture=full))
-    plan = cut(old, plan_of(old), timeline(HOUR_S))
-    assert plan.whole_because == "its first picture says how all others are to be read"
-    other = replace(info, video=replace(info.video, picture=full, codec="hevc"))
-    assert cut(other, plan_of(other), timeline(HOUR_S)).whole_because is None
+
+    def reason(codec: str, pix_fmt: str) -> str | None:
+        info = lecture(HOUR_S)
+        streams = tuple(
+            replace(each, codec=codec, picture=replace(each.picture, pix_fmt=pix_fmt))
+            if each.picture
+            else each
+            for each in info.streams
+        )
+        changed = replace(info, streams=streams)
+        return cut(changed, plan_of(changed), timeline(HOUR_S)).whole_because
+
+    assert reason("h264", "yuv444p") == "its first picture says how all others are to be read"
+    assert reason("hevc", "yuv444p") is None
+    assert reason("h264", "yuv420p") is None
 
 
 def test_frames_at_the_same_time_keep_a_recording_whole() -> None:
