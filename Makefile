@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 JOBS ?= auto
-TORTURE := $(addprefix tests/,simulation crash faults hostile api lms_side network load images)
+TORTURE = LECTERN_TORTURE=1 $(BIN)/python -m pytest --timeout 14400
 UV_COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra build
 
@@ -40,8 +40,13 @@ up: $(VENV)/runtime.ok ## the service on http://127.0.0.1:8080 until Ctrl-C (POR
 test: $(VENV)/dev.ok ## all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-torture: $(VENV)/dev.ok ## the long forms of the suites that break things on purpose (hours); docs/reliability.md says what each does
-	LECTERN_TORTURE=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(or $(SUITES),$(TORTURE))
+torture: $(VENV)/dev.ok ## the long forms of the suites that break things on purpose (hours), or of one: SUITES=tests/hostile
+ifdef SUITES
+	$(TORTURE) -n0 $(SUITES)
+else
+	$(TORTURE) -n $(JOBS) --dist worksteal $(addprefix tests/,simulation faults hostile api lms_side images)
+	$(TORTURE) -n0 $(addprefix tests/,crash network load)
+endif
 
 check: $(VENV)/dev.ok ## ruff, mypy strict, import rules
 	$(BIN)/ruff check .
