@@ -40,10 +40,13 @@ def accepted(job: Job, now: float, policy: Policy) -> ev.Step:
     A set of renditions is still here, and the LMS was told its URL: all is kept as long as after
     any delivery, or until the LMS confirms.
     """
+    told = {**NO_LEASE, "delivery": outcome(job, "the LMS was told")}
+    if job.state is State.COMPLETED:  # confirmed meanwhile: its deletion is on its way
+        return told, ()
     fields, effects = discard(job, now, policy)
     if job.output is not None and job.output.ladder is not None and not job.cleaned:
         fields, effects = {"failure": None, "wake_at": now + policy.confirm_ttl_s}, ()
-    return {**fields, **NO_LEASE, "delivery": outcome(job, "the LMS was told")}, effects
+    return {**fields, **told}, effects
 
 
 def redelivered(job: Job, now: float, policy: Policy) -> ev.Step:

@@ -287,7 +287,12 @@ def output_key(run: str, fence: int, suffix: str = "mp4") -> str:
 
 def variant_key(run: str, fence: int, name: str, suffix: str) -> str:
     """Return the key of an image in another size, beside the result."""
-    return f"outputs/{run}/{fence}-{name}.{suffix}"
+    return f"{variant_prefix(run, fence)}{name}.{suffix}"
+
+
+def variant_prefix(run: str, fence: int) -> str:
+    """Return what the keys of all variants begin with that were made under `fence`."""
+    return f"outputs/{run}/{fence}-"
 
 
 def set_key(run: str, fence: int, path: str) -> str:

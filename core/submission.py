@@ -54,6 +54,7 @@ def receive(
         old = ev.Discard(job_id=existing.job_id, run=existing.run)
         return replace(job, history=history), (*effects, old)
     if existing.source.sha256 == upload.source.sha256:
+        _check_order(existing, upload)
         return _again(existing, now, policy)
     raise ConflictingUpload(
         f"video_id {upload.job_id} is {existing.state} with other bytes; use another id"
@@ -81,6 +82,18 @@ def _begin(
         order=upload.order,
     )
     return job, (ev.Publish(message=message_of(job)),)
+
+
+def _check_order(existing: Job, upload: Upload) -> None:
+    """Refuse the same bytes with other wishes: to answer as if they were met would be a lie.
+
+    How the result is delivered is no wish where the operator has changed it meanwhile.
+    """
+    asked = replace(upload.order, delivery=existing.order.delivery)
+    if asked != existing.order:
+        raise ConflictingUpload(
+            f"id {upload.job_id} is {existing.state} with other wishes; use another id"
+        )
 
 
 def _again(job: Job, now: float, policy: Policy) -> tuple[Job, tuple[ev.Effect, ...]]:

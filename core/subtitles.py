@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from core import limits
@@ -141,10 +141,14 @@ def _cue(block: list[str], line: int) -> Cue | None:
 
 
 def _longer(cue: Cue, block: list[str]) -> Cue:
+    """Return the cue with a block that belongs to it, or as it is where that does not fit."""
+    if len(cue.text) >= _CUE_CHARS_MAX:
+        return cue
     more = _clean(block, 0)
-    text = f"{cue.text}\n{more}" if more and not more.isdigit() else cue.text
-    return Cue(start_s=cue.start_s, end_s=cue.end_s, text=text[:_CUE_CHARS_MAX],
-               settings=cue.settings)  # fmt: skip
+    text = f"{cue.text}\n{more}"
+    if not more or more.isdigit() or len(text) > _CUE_CHARS_MAX:
+        return cue
+    return replace(cue, text=text)
 
 
 def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str) -> float:

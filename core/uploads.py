@@ -315,6 +315,9 @@ def _examine(declared: Declaration, objects: ObjectStore) -> Upload:
     container = sniff(head) or sniff_image(head)
     if container is None:
         raise UnsupportedType("the file's content is of another type; send a recording or an image")
+    if isinstance(container, ImageKind) and size > limits.IMAGE_BYTES_MAX:
+        most = limits.IMAGE_BYTES_MAX
+        raise TooLarge(f"an image may have at most {most} bytes; send a smaller one")
     order = order_of(declared.order)
     check_fits(order, is_image=isinstance(container, ImageKind))
     if size != declared.size:

@@ -143,7 +143,9 @@ class Settings(BaseSettings):
         "helps only where the LMS does not verify.",
     )
     max_video_bytes: int = Field(500 * limits.MIB, gt=0, description="Largest video.")
-    max_image_bytes: int = Field(20 * limits.MIB, gt=0, description="Largest image.")
+    max_image_bytes: int = Field(
+        20 * limits.MIB, gt=0, le=limits.IMAGE_BYTES_MAX, description="Largest image."
+    )
     max_concurrent_jobs: int = Field(
         default_factory=_cores, ge=1, le=64, description="Encodes side by side."
     )
@@ -275,6 +277,8 @@ class Settings(BaseSettings):
         for name in needed if self.lectern_backend == "gcp" else ():
             if not getattr(self, name):
                 raise ValueError(f"{name.upper()} is required with LECTERN_BACKEND=gcp")
+        if self.delivery == "sftp" and not self.sftp_host:
+            raise ValueError("SFTP_HOST is required with DELIVERY=sftp")
         return self
 
     @property
@@ -357,8 +361,6 @@ def check_sftp(settings: Settings) -> None:
     SFTP_HOST, and has no business with a key.
     """
     if not settings.has_sftp:
-        if settings.delivery == "sftp":
-            raise SettingsError("SFTP_HOST is required with DELIVERY=sftp")
         return
     for name in ("sftp_user", "client_confirm_api"):
         if not getattr(settings, name):

@@ -55,6 +55,18 @@ def delivery_headers(signers: Iterable[Webhook], parcel: Parcel) -> dict[str, st
     }
 
 
+def manifest_fields(signers: Iterable[Webhook], parcel: Parcel) -> dict[str, str]:
+    """Return the form fields of a set's URL, signed under the delivery's own id and time.
+
+    Whoever fetches what a delivery points to must know who points. No fields without a set.
+    """
+    if parcel.manifest_url is None:
+        return {}
+    at = datetime.fromtimestamp(parcel.sent_at, tz=UTC)
+    signatures = [each.sign(parcel.delivery_id, at, parcel.manifest_url) for each in signers]
+    return {"manifest_url": parcel.manifest_url, "manifest_url_signature": " ".join(signatures)}
+
+
 def receipt_fields(signers: Iterable[Webhook], receipt: Receipt | None) -> dict[str, str]:
     """Return the form fields of a signed receipt; none where there is no receipt."""
     if receipt is None:

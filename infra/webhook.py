@@ -15,7 +15,7 @@ from core.ports import ObjectReader
 from infra.addresses import dial_any, dial_public
 from infra.http_call import CallFailed, HttpCall, TimeLimits, read_target, trusting_context
 from infra.http_headers import retry_after_s, user_agent
-from infra.signing import delivery_headers, receipt_fields, signer
+from infra.signing import delivery_headers, manifest_fields, receipt_fields, signer
 
 
 class WebhookCourier:
@@ -122,7 +122,7 @@ def _form(
             ("video_id", parcel.video_id),
             ("organization_id", parcel.organization_id),
             *receipt_fields(signers, parcel.receipt).items(),
-            *([("manifest_url", parcel.manifest_url)] if parcel.manifest_url else []),
+            *manifest_fields(signers, parcel).items(),
             ("file", (parcel.file_name, file, parcel.content_type)),
             *(
                 (each.name, (each.file_name, source, each.content_type))

@@ -196,7 +196,8 @@ class LecternClient:
 
     def status(self, video_id: str) -> dict[str, Any]:
         """Return how the recording stands: `state`, `progress` in percent, times, sizes."""
-        return self._call(lambda: self._send("GET", f"/status/{quote(video_id, safe='')}"))
+        path, whole = f"/status/{quote(video_id, safe='')}", {"detail": "1"}
+        return self._call(lambda: self._send("GET", path, params=whole))
 
     def confirm(self, video_id: str, *, sha256: str | None = None) -> dict[str, Any]:
         """Say that the result is safe in the LMS; the service then deletes its copies.

@@ -30,7 +30,12 @@ from core.errors import InvalidId
 from core.job import check_id
 from lectern.lms_behaviours import Behaviour, Visit, honest
 from lectern.sets import fetch_set
-from lectern.signature import InvalidSignature, verify_delivery, verify_receipt
+from lectern.signature import (
+    InvalidSignature,
+    verify_delivery,
+    verify_manifest_url,
+    verify_receipt,
+)
 
 Confirm = Callable[[str, str], object]
 """Called with the video_id and the SHA-256 of the file that is stored."""
@@ -218,6 +223,13 @@ class ExampleLms:
             organization_id=delivery.organization_id,
             file_sha256=delivery.sha256,
         )
+        if delivery.manifest_url is not None:
+            verify_manifest_url(
+                secret=self._secret,
+                headers=delivery.headers,
+                url=delivery.manifest_url,
+                signature=request.form.get("manifest_url_signature", ""),
+            )
         return delivery
 
     def _receipt(self) -> Mapping[str, Any] | None:

@@ -75,6 +75,21 @@ def verify_delivery(
         raise InvalidSignature("no signature fits this delivery and secret, or it is too old")
 
 
+def verify_manifest_url(
+    *, secret: str | Sequence[str], headers: Mapping[str, str], url: str, signature: str
+) -> None:
+    """Return if a delivery's `manifest_url` is its own; raise InvalidSignature if not.
+
+    `url` and `signature` are the form fields `manifest_url` and `manifest_url_signature`,
+    `headers` those of the delivery. Fetch no URL that was not verified.
+    """
+    given = {name.lower(): value for name, value in headers.items()}
+    given["webhook-signature"] = signature
+    secrets = [secret] if isinstance(secret, str) else secret
+    if not any(_fits(each, url, given) for each in secrets):
+        raise InvalidSignature("no signature fits this manifest_url and secret, or it is too old")
+
+
 def verify_receipt(*, secret: str | Sequence[str], text: str, signature: str) -> dict[str, Any]:
     """Return what a receipt says if it was signed with `secret`; raise InvalidSignature if not.
 

@@ -16,7 +16,7 @@ from core import limits
 from core.messages import Topic
 from infra import ffmpeg, wiring
 from infra.links import ADDRESS_FILE
-from infra.settings import Settings, SettingsError, check_sftp
+from infra.settings import Settings, SettingsError
 from lectern.demo_lecture import LECTURE
 from lectern.supervisor import Program, Supervisor
 from transcoder.main import clear_scratch
@@ -31,7 +31,7 @@ def up(settings: Settings) -> None:
     if settings.lectern_backend != "embedded":
         raise SettingsError("LECTERN_BACKEND: `lectern up` runs the embedded backend only")
     ffmpeg.find(settings.lectern_ffmpeg)
-    check_sftp(settings)
+    _check_delivery(settings)
     folder = settings.lectern_data_dir
     first_time = not (folder / "service-key").exists() and not settings.internal_service_key
     os.umask(0o077)
@@ -46,6 +46,13 @@ def up(settings: Settings) -> None:
             programs = _programs(settings, listener.fileno(), lock)
             Supervisor(programs=programs, stop=stop, log=parts.log).run()
     print("Stopped; unfinished work goes on at the next start.", flush=True)
+
+
+def _check_delivery(settings: Settings) -> None:
+    """Find out now what every worker that delivers would die of; raises SettingsError."""
+    if settings.has_sftp:
+        wiring.depot(settings)
+        wiring.announcer(settings)
 
 
 def _programs(settings: Settings, handle: int, lock: int) -> list[Program]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from core.errors import Unavailable
 from core.events import Encoded
 from core.images import DEFAULT_QUALITY, ENDINGS, TYPES, ImageKind
 from core.images import Variant as Size
-from core.job import Job, MediaSummary, Rendition, Variant, output_key, variant_key
+from core.job import Job, MediaSummary, Rendition, Variant, output_key, variant_key, variant_prefix
 from core.making import Alike, Making
 from core.ports import ObjectStore
 from transcoder.images.make import MadeImage, MadeImages
@@ -66,9 +68,11 @@ def commit_pictures(job: Job, made: MadeImages, objects: ObjectStore, cost: Cost
 
 
 def withdraw_variants(job: Job, objects: ObjectStore) -> None:
-    """Delete what was committed beside a result that was not recorded."""
-    for item in objects.list(f"{output_key(job.run, job.fence, '')[:-1]}-"):
-        objects.delete(item.key)
+    """Delete what was committed beside a result; what is left goes with the run's objects."""
+    with contextlib.suppress(Unavailable):
+        keys = [item.key for item in objects.list(variant_prefix(job.run, job.fence))]
+        if keys:
+            objects.delete(*keys)
 
 
 def _making(job: Job, result: MadeImage, cost: Cost) -> Making:

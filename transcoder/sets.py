@@ -7,11 +7,12 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from core import limits
 from core.assignment import Assignment
-from core.errors import Interrupted, LecternError, Unavailable
+from core.errors import Interrupted, LecternError, StoreFull, Unavailable
 from core.job import Job, RenditionSet, set_key, subtitles_key
 from core.ledger import Ledger
 from core.ports import ObjectStore, Progress
@@ -115,7 +116,8 @@ class SetWork:
         except Interrupted:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the result is delivered
-            withdraw(self.ledger.objects, job, job.fence)
+            if isinstance(error, StoreFull):  # others need the room; else it goes with the run
+                withdraw(self.ledger.objects, job, job.fence)
             return None, (self._told(job, error),)
         finally:
             shutil.rmtree(made.path, ignore_errors=True)
@@ -143,8 +145,9 @@ class SetWork:
 def withdraw(objects: ObjectStore, job: Job, fence: int) -> None:
     """Delete what was committed of a set; what is left goes with the run's objects."""
     with contextlib.suppress(Unavailable):
-        for item in objects.list(set_key(job.run, fence, "")):
-            objects.delete(item.key)
+        keys = (item.key for item in objects.list(set_key(job.run, fence, "")))
+        while batch := tuple(islice(keys, limits.DELETE_BATCH)):
+            objects.delete(*batch)
 
 
 def _name_keys(folder: Path, parts: Parts) -> None:

@@ -258,3 +258,14 @@ def test_where_sftp_is_set_up_each_contract_is_delivered_its_own_way() -> None:
     door.receive(forms.Lecture().body())
     ways = [door.world.ledger.read(name).order.delivery for name in ("abc123", "video-1")]
     assert ways == [Delivery.SFTP, Delivery.WEBHOOK]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("quality", "high"), ("variants", "thumbnail"), ("format", "webp")]
+)
+def test_the_same_bytes_with_other_wishes_are_no_retry(door: Door, field: str, value: str) -> None:
+    """To answer as if the wish were met would be a lie."""
+    compress(door, JPEG)
+    assert_problem(compress(door, JPEG, forms.text(field, value)), 409, "conflicting_upload")
+    assert compress(door, JPEG).get_json() == ACCEPTED
+    assert len(list(door.world.objects.list("uploads/"))) == 1

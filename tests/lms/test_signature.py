@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.delivery import Parcel
-from infra.signing import delivery_headers, signer
+from infra.signing import delivery_headers, manifest_fields, signer
 from lectern import signature
-from lectern.signature import InvalidSignature, verify_delivery
+from lectern.signature import InvalidSignature, verify_delivery, verify_manifest_url
 
 SECRET = "whsec_bGVjdGVybi1leGFtcGxlLXNlY3JldC0wMDE="
 KEY = b"lectern-example-secret-001"
@@ -120,3 +120,49 @@ def test_whatever_the_header_holds_the_answer_is_no(text: str) -> None:
     headers = {**headers_of(SECRET), "webhook-signature": text}
     with pytest.raises(InvalidSignature):
         verify_delivery(secret=SECRET, headers=headers, **FIELDS)
+
+
+URL = "https://lectern.example/sets/run-1.1.1800000000.proof/manifest.json"
+
+
+def manifest_of(*secrets: str, sent_at: float | None = None) -> tuple[dict[str, str], str]:
+    """Return a delivery's headers, and the signature of the set's URL in it."""
+    headers = headers_of(*secrets, sent_at=sent_at)
+    parcel = Parcel(
+        delivery_id=headers["webhook-id"],
+        video_id="lecture-42",
+        organization_id="uni-1",
+        file_name="x.mp4",
+        file_size=7,
+        file_sha256=SHA256,
+        sent_at=int(headers["webhook-timestamp"]),
+        manifest_url=URL,
+    )
+    fields = manifest_fields([signer(secret) for secret in secrets], parcel)
+    assert fields["manifest_url"] == URL
+    return headers, fields["manifest_url_signature"]
+
+
+def test_the_url_of_a_set_is_verified_with_either_secret_while_they_are_rotated() -> None:
+    headers, signed = manifest_of("a new secret", SECRET)
+    for secret in (SECRET, "a new secret"):
+        verify_manifest_url(secret=secret, headers=headers, url=URL, signature=signed)
+
+
+def test_no_other_url_can_be_slipped_into_a_delivery() -> None:
+    """Nor one of another delivery, or of another day; nor the delivery's own signature."""
+    headers, signed = manifest_of(SECRET)
+    other, _ = manifest_of(SECRET)
+    old, old_signed = manifest_of(SECRET, sent_at=time.time() - 3600)
+    tries = [
+        (headers, "https://evil.example/manifest.json", signed),
+        (headers, URL, headers["webhook-signature"]),
+        (headers, URL, ""),
+        ({**other, "webhook-id": "msg_other"}, URL, signed),
+        (old, URL, old_signed),
+    ]
+    for given_headers, url, given_signature in tries:
+        with pytest.raises(InvalidSignature):
+            verify_manifest_url(
+                secret=SECRET, headers=given_headers, url=url, signature=given_signature
+            )

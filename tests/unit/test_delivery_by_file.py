@@ -9,6 +9,7 @@ import pytest
 
 from core import compress
 from core.delivery import UNTOLD, Answered, Outcome, Unanswered
+from core.errors import Unavailable
 from core.events import Claimed, Confirmed, Redelivered, Woken
 from core.job import Job, State, Variant
 from core.messages import Message, Topic
@@ -225,3 +226,21 @@ def test_without_sftp_set_up_the_attempt_is_put_off_and_says_so(world: World) ->
     assert now.state is State.STORING
     assert now.delivery is not None
     assert "set SFTP_HOST" in (now.delivery.last_outcome or "")
+
+
+def test_a_notice_that_is_answered_late_keeps_nothing_that_was_confirmed_away(world: World) -> None:
+    """Even a set of renditions, which outlives a notice, goes with the confirmation."""
+    depot, announcer = FakeDepot(), FakeAnnouncer()
+    deliver(world, depot, announcer)
+
+    def confirm(_notice: Notice) -> None:
+        world.objects.broken = True
+        with pytest.raises(Unavailable):
+            world.ledger.apply("video-1", Confirmed())
+        world.objects.broken = False
+
+    announcer.on_announce = confirm
+    deliver(world, depot, announcer)
+    now = job(world)
+    assert (now.state, now.cleaned) == (State.COMPLETED, False)
+    assert now.wake_at <= world.clock.now() + world.ledger.policy.republish_after_s

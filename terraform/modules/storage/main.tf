@@ -6,10 +6,11 @@ locals {
   day_s = 86400
 
   # An object is made when its upload is announced or arrives. Longest time until it is let go by
-  # itself: the upload, then twice the callbacks' window and the wait for the confirmation (a
-  # result may be delivered a second time), and a day for the queue.
+  # itself: the upload, then twice (a result may be delivered a second time) the window of a delivery
+  # and the wait for the confirmation, and a day for the queue. By SFTP a delivery has two windows:
+  # the file is put in place, then the LMS is told.
   longest_use_days = ceil(
-    (var.upload_ttl_s + 2 * (var.store_retry_for_s + var.confirm_ttl_s)) / local.day_s
+    (var.upload_ttl_s + 2 * (2 * var.store_retry_for_s + var.confirm_ttl_s)) / local.day_s
   ) + 1
 }
 

@@ -19,7 +19,7 @@ run "the_last_day_that_is_needed_is_allowed" {
   command = plan
 
   variables {
-    backstop_days = 10
+    backstop_days = 16
   }
 }
 
@@ -27,7 +27,7 @@ run "a_day_less_is_refused" {
   command = plan
 
   variables {
-    backstop_days = 9
+    backstop_days = 15
   }
 
   expect_failures = [google_storage_bucket.recordings]
