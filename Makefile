@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
-JOBS ?= auto
+JOBS ?= $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 2) + 1))) # many tests wait
 TORTURE = LECTERN_TORTURE=1 $(BIN)/python -m pytest --timeout 14400
 UV_COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra build

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import posixpath
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -34,6 +35,8 @@ _FOLDERS_MAX: Final = 32
 """Folders that are made for one file."""
 _BLOCK_BYTES: Final = 256 * limits.KIB
 """One read of the source; OpenSSH takes nearly as much in one request, 255 KiB."""
+_READS_MAX: Final = WINDOW_BYTES // _BLOCK_BYTES
+"""Blocks that are read back at the same time."""
 _NOT_TAKEN: Final = (
     (asyncssh.SFTPNoSpaceOnFilesystem, "the disk of the storage is full"),
     (asyncssh.SFTPQuotaExceeded, "the quota of the storage is used up"),
@@ -81,6 +84,7 @@ class Upload:
                 self._do(file.close(), "closing the file")
                 self._do(self._sftp.remove(self._partial), "removing a partial file")
                 file, start = self._open(), 0
+            start = self._proven(start)
             self._fill(file, start)
             self._settle(file)
         except asyncssh.SFTPError as error:
@@ -116,6 +120,44 @@ class Upload:
         """
         there = self._do(file.stat(), "looking at a partial file").size or 0
         return None if there > self.size else max(0, there - WINDOW_BYTES)
+
+    def _proven(self, start: int) -> int:
+        """Return from which byte on to send, if those before `start` are to be trusted.
+
+        After a loss of power a file may have its length and zeros for what the server had not put
+        on its disk. So the bytes are read back, as fast as `WINDOW_BYTES` under way allow, and the
+        first block that differs is where to go on; where the server lets nobody read, it is 0.
+        """
+        if start == 0:
+            return 0
+        try:
+            step = self._sftp.open(self._partial, asyncssh.FXF_READ, encoding=None)
+            file = self._do(step, "opening the file")
+        except asyncssh.SFTPError:
+            return 0
+        proven = self._compare(file, start)
+        with contextlib.suppress(asyncssh.SFTPError):  # nothing of ours hangs on it
+            self._do(file.close(), "closing the file")
+        return proven
+
+    def _compare(self, file: asyncssh.SFTPClientFile, end: int) -> int:
+        """Return where the first block begins of which `file` has other bytes, or `end`."""
+        under_way: deque[Future[bytes]] = deque()
+        ahead = iter(range(0, end, _BLOCK_BYTES))
+        with self.source(0) as reader:
+            for at in range(0, end, _BLOCK_BYTES):
+                for begin in itertools.islice(ahead, _READS_MAX - len(under_way)):
+                    count = min(_BLOCK_BYTES, end - begin)
+                    under_way.append(self.session.start(file.read(count, begin)))
+                ours = _read(reader, min(_BLOCK_BYTES, end - at))
+                try:
+                    theirs = self.session.wait(under_way.popleft(), "reading a partial file")
+                except asyncssh.SFTPError:
+                    theirs = None
+                if theirs != ours:
+                    _end(under_way)
+                    return at
+        return end
 
     def _fill(self, file: asyncssh.SFTPClientFile, start: int) -> None:
         block = _block_of(file.write_len)
@@ -241,6 +283,12 @@ class Upload:
 
     def _do(self, step: Awaitable[_T], doing: str) -> _T:
         return self.session.run(step, doing)
+
+
+def _end(under_way: deque[Future[bytes]]) -> None:
+    """Give up reads whose answers nobody needs any more."""
+    for each in under_way:
+        each.cancel()
 
 
 class _Gone(Exception):

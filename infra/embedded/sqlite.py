@@ -129,24 +129,39 @@ class Database:
         self._waiting.append(asked)
         try:
             with self._in_turn() as deadline:
-                if not asked.is_done:
+                while self._waiting and not asked.is_done:  # more may stand before it than fit
                     self._do_together(deadline)
-        finally:
-            if not asked.is_done:  # its turn never came, and must not come any more
-                with contextlib.suppress(ValueError):
-                    self._waiting.remove(asked)
+        except BaseException as error:
+            if self._is_withdrawn(asked) or not isinstance(error, Unavailable):
+                raise
+            with self._turn:  # somebody has taken it, and knows in a moment what came of it
+                pass
         return asked.result()
+
+    def _is_withdrawn(self, asked: _Asked[Any]) -> bool:
+        """Take back what nobody has begun; its turn must not come any more."""
+        try:
+            self._waiting.remove(asked)
+        except ValueError:
+            return False
+        return True
 
     def _do_together(self, deadline: float) -> None:
         """Do all that waits; where the transaction as a whole fails, each hears of it."""
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _TOGETHER_MAX))]
+        batch: list[_Asked[Any]] = []
         try:
+            with contextlib.suppress(IndexError):  # others withdraw theirs meanwhile
+                while len(batch) < _TOGETHER_MAX:
+                    batch.append(self._waiting.popleft())
             with _sqlite_errors(), self._transaction(deadline) as connection:
                 for asked in batch:
                     asked.run(connection)
-        except Exception as error:  # noqa: BLE001 - it is raised again, by each who asked
+        except BaseException as error:
+            plain = error if isinstance(error, Exception) else None
             for asked in batch:
-                asked.fail(error)
+                asked.fail(plain or Unavailable("a change of the job database was broken off"))
+            if plain is None:
+                raise
 
     @contextlib.contextmanager
     def _in_turn(self) -> Iterator[float]:
