@@ -232,7 +232,10 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no typ
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Bound the time of the request itself, its body included."""
         self._deadlines.set(conn.sock, limits.UPLOAD_S_MAX)
-        return super().handle_request(req, conn)
+        try:
+            return super().handle_request(req, conn)
+        except TimeoutError as error:  # the client takes an answer too slowly; gunicorn closes
+            raise StopIteration("the answer was not taken in time") from error
 
     def _keepalive_after(self, conn: TConn, keepalive: Any) -> bool:
         """Use the connection again only where the rest of the body is there already."""

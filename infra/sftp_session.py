@@ -175,7 +175,9 @@ class Session:
 
     def _live(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner() as runner:
+                runner.get_loop()  # fails, where it does, before there is anything to run
+                runner.run(self._serve())
         except OSError:
             if self._loop is not None:
                 raise

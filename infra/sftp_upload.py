@@ -37,6 +37,12 @@ _BLOCK_BYTES: Final = 256 * limits.KIB
 """One read of the source; OpenSSH takes nearly as much in one request, 255 KiB."""
 _READS_MAX: Final = WINDOW_BYTES // _BLOCK_BYTES
 """Blocks that are read back at the same time."""
+_SYNC_BYTES: Final = 32 * limits.MIB
+"""Bytes after which the server is to put all on its disk, before more is sent.
+
+An upload that is gone on with needs to be read back only so far, and so comes forward with each
+attempt, however long it takes as a whole.
+"""
 _NOT_TAKEN: Final = (
     (asyncssh.SFTPNoSpaceOnFilesystem, "the disk of the storage is full"),
     (asyncssh.SFTPQuotaExceeded, "the quota of the storage is used up"),
@@ -84,7 +90,7 @@ class Upload:
                 self._do(file.close(), "closing the file")
                 self._do(self._sftp.remove(self._partial), "removing a partial file")
                 file, start = self._open(), 0
-            start = self._proven(start)
+            start = self._proven(file, start)
             self._fill(file, start)
             self._settle(file)
         except asyncssh.SFTPError as error:
@@ -121,12 +127,13 @@ class Upload:
         there = self._do(file.stat(), "looking at a partial file").size or 0
         return None if there > self.size else max(0, there - WINDOW_BYTES)
 
-    def _proven(self, start: int) -> int:
+    def _proven(self, writable: asyncssh.SFTPClientFile, start: int) -> int:
         """Return from which byte on to send, if those before `start` are to be trusted.
 
         After a loss of power a file may have its length and zeros for what the server had not put
-        on its disk. So the bytes are read back, as fast as `WINDOW_BYTES` under way allow, and the
-        first block that differs is where to go on; where the server lets nobody read, it is 0.
+        on its disk. So those bytes are read back: the last `_SYNC_BYTES`, or all where the server
+        cannot be told to put them there. The first block that differs is where to go on; where
+        the server lets nobody read, it is 0.
         """
         if start == 0:
             return 0
@@ -135,20 +142,21 @@ class Upload:
             file = self._do(step, "opening the file")
         except asyncssh.SFTPError:
             return 0
-        proven = self._compare(file, start)
+        begin = max(0, start - _SYNC_BYTES) if self._sync(writable) else 0
+        proven = self._compare(file, begin, start)
         with contextlib.suppress(asyncssh.SFTPError):  # nothing of ours hangs on it
             self._do(file.close(), "closing the file")
         return proven
 
-    def _compare(self, file: asyncssh.SFTPClientFile, end: int) -> int:
+    def _compare(self, file: asyncssh.SFTPClientFile, begin: int, end: int) -> int:
         """Return where the first block begins of which `file` has other bytes, or `end`."""
         under_way: deque[Future[bytes]] = deque()
-        ahead = iter(range(0, end, _BLOCK_BYTES))
-        with self.source(0) as reader:
-            for at in range(0, end, _BLOCK_BYTES):
-                for begin in itertools.islice(ahead, _READS_MAX - len(under_way)):
-                    count = min(_BLOCK_BYTES, end - begin)
-                    under_way.append(self.session.start(file.read(count, begin)))
+        ahead = iter(range(begin, end, _BLOCK_BYTES))
+        with self.source(begin) as reader:
+            for at in range(begin, end, _BLOCK_BYTES):
+                for start in itertools.islice(ahead, _READS_MAX - len(under_way)):
+                    count = min(_BLOCK_BYTES, end - start)
+                    under_way.append(self.session.start(file.read(count, start)))
                 ours = _read(reader, min(_BLOCK_BYTES, end - at))
                 try:
                     theirs = self.session.wait(under_way.popleft(), "reading a partial file")
@@ -160,7 +168,7 @@ class Upload:
         return end
 
     def _fill(self, file: asyncssh.SFTPClientFile, start: int) -> None:
-        block = _block_of(file.write_len)
+        block, synced = _block_of(file.write_len), start
         under_way: deque[Future[int]] = deque()
         with self.source(start) as reader:
             if reader.size != self.size:
@@ -171,14 +179,28 @@ class Upload:
                 if (len(under_way) + 1) * block > WINDOW_BYTES:
                     self.session.wait(under_way.popleft(), "sending")
                 under_way.append(self.session.start(file.write(data, at)))
+                if at + len(data) - synced >= _SYNC_BYTES:
+                    self._await_all(under_way)
+                    self._sync(file)
+                    synced = at + len(data)
+        self._await_all(under_way)
+
+    def _await_all(self, under_way: deque[Future[int]]) -> None:
         while under_way:
             self.session.wait(under_way.popleft(), "sending")
 
     def _settle(self, file: asyncssh.SFTPClientFile) -> None:
         """Have the bytes put on the disk, where the server can, and close."""
-        with contextlib.suppress(asyncssh.SFTPOpUnsupported):
-            self._do(file.fsync(), "the file is put on the disk")
+        self._sync(file)
         self._do(file.close(), "closing the file")
+
+    def _sync(self, file: asyncssh.SFTPClientFile) -> bool:
+        """Have the bytes put on the disk; tell whether the server can."""
+        try:
+            self._do(file.fsync(), "the file is put on the disk")
+        except asyncssh.SFTPOpUnsupported:
+            return False
+        return True
 
     # --- names --------------------------------------------------------------------------------
 

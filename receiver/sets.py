@@ -45,6 +45,14 @@ _SENT_ON: Final = frozenset({"segment", "init"})
 """Roles of files that a player may be sent on for; texts are read by pages that expect our word."""
 _SHOWN: Final = "Accept-Ranges, Content-Length, Content-Range, ETag"
 _WHOLE_DAY_S: Final = "86400"
+_PIECE_S: Final = 10.0
+"""Seconds for a client to take a piece of `limits.CHUNK_BYTES`: it reads 26 KB/s at least.
+
+Slower ones would hold the places of others for as long as a request may last."""
+_URLS_REMEMBERED: Final = 4096
+"""Signed URLs, of about 1 KB each."""
+_URL_LEFT_S: Final = 60.0
+"""Seconds that a remembered URL is good for at least when it is told again."""
 
 
 def blueprint(
@@ -54,7 +62,7 @@ def blueprint(
     views = _Views(
         ledger=ledger,
         links=links,
-        signer=signer,
+        sent_on=_SentOn(signer, ledger.clock) if signer is not None else None,
         places=threading.BoundedSemaphore(at_once),
         known=_Known(ledger),
     )
@@ -85,7 +93,7 @@ class Span:
 class _Views:
     ledger: Ledger
     links: Links
-    signer: ReadSigner | None
+    sent_on: _SentOn | None
     places: threading.BoundedSemaphore
     known: _Known
 
@@ -132,15 +140,15 @@ class _Views:
 
     def _elsewhere(self, grant: SetGrant, file: SetFile) -> Response | None:
         """Send the caller on to the object store, if that can hand the file out by itself."""
-        if self.signer is None or file.role not in _SENT_ON:
+        if self.sent_on is None or file.role not in _SENT_ON:
             return None
         if file.size < limits.SET_SENT_ON_BYTES:
             return None
-        left_s = min(grant.expires_at - self.ledger.clock.now(), limits.SET_SIGNED_S)
         try:
-            url = self.signer.read_url(
-                file.key, media_type=file.media_type, expires_s=max(left_s, 1.0)
-            )
+            url = self.sent_on.remembered(grant, file)
+            if url is None:
+                with _place(self.places):  # signing may take as long as sending
+                    url = self.sent_on.signed(grant, file)
         except Unavailable as error:
             self.ledger.log.emit("sets.not_signed", reason=error.detail)
             return None
@@ -160,6 +168,7 @@ class _Views:
         except BaseException:
             held.close()
             raise
+        g.inlet.bound_answer(_PIECE_S)
         response = Response(_pieces(reader, span.size))
         response.call_on_close(held.close)
         return response
@@ -171,6 +180,39 @@ class _Views:
         response.content_type = file.media_type
         response.set_etag(file.sha256)
         return response
+
+
+class _SentOn:
+    """URLs that the object store hands files out by, the last ones remembered.
+
+    None outlives the grant that it is told for.
+    """
+
+    def __init__(self, signer: ReadSigner, clock: Clock) -> None:
+        self._signer = signer
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._urls: OrderedDict[tuple[str, str], tuple[float, str]] = OrderedDict()
+
+    def remembered(self, grant: SetGrant, file: SetFile) -> str | None:
+        """Return a URL that was signed before and is good for a while yet."""
+        with self._guard:
+            ends_at, url = self._urls.get((file.key, file.media_type), (0.0, ""))
+        left_s = ends_at - self._clock.now()
+        return url if left_s >= _URL_LEFT_S and ends_at <= grant.expires_at else None
+
+    def signed(self, grant: SetGrant, file: SetFile) -> str:
+        """Return a new URL, and remember it; raises Unavailable."""
+        now = self._clock.now()
+        left_s = max(min(grant.expires_at - now, limits.SET_SIGNED_S), 1.0)
+        url = self._signer.read_url(file.key, media_type=file.media_type, expires_s=left_s)
+        name = file.key, file.media_type
+        with self._guard:
+            self._urls[name] = now + left_s, url
+            self._urls.move_to_end(name)
+            while len(self._urls) > _URLS_REMEMBERED:
+                self._urls.popitem(last=False)
+        return url
 
 
 class _Known:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -141,3 +142,96 @@ def test_a_turn_that_never_comes_changes_nothing_later(
     queue.other.execute("ROLLBACK")
     assert queue.add(50).result().job_id == "job-50"
     assert [job.job_id for job in queue.jobs.recent(limit=99)] == ["job-50"]
+
+
+# --- what is told must be what was done ---------------------------------------------------------
+def standing(queue: Queue, number: int, error: BaseException | None = None) -> sqlite._Asked[str]:
+    """Let a change wait whose thread has not come to its turn yet."""
+
+    def act(connection: sqlite3.Connection) -> str:
+        if error is not None:
+            raise error
+        connection.execute("PRAGMA user_version = 1")
+        return f"done {number}"
+
+    asked: sqlite._Asked[str] = sqlite._Asked(act)
+    queue.asked.append(asked)
+    return asked
+
+
+def test_a_newcomer_whose_turn_comes_early_does_what_stands_before_it_too(queue: Queue) -> None:
+    """The lock is not given in the order of the changes; more may wait than fit together."""
+    before = [standing(queue, number) for number in range(2 * sqlite._TOGETHER_MAX)]
+    queue.other.execute("ROLLBACK")
+    assert queue.add(50).result().job_id == "job-50"
+    assert [each.result() for each in before] == [f"done {n}" for n in range(len(before))]
+
+
+class OverInTheQueue:
+    """A turn for which a thread waits in vain, until another has taken its change."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.again = threading.Event()
+        self.done = threading.Event()
+
+    def acquire(self, *, timeout: float) -> bool:
+        """Wait until the change is taken, and have no time left."""
+        until(lambda: not self.asked, f"the change is taken within {timeout} s")
+        return False
+
+    def __enter__(self) -> None:
+        self.again.set()
+        assert self.done.wait(10)
+
+    def __exit__(self, *_exc: object) -> None:
+        """Leave."""
+
+
+def test_whoever_s_time_is_over_hears_of_a_change_that_another_does(queue: Queue) -> None:
+    """Told Unavailable while the change is committed, it would ask again for what is done."""
+    database = queue.jobs._database
+    turn = OverInTheQueue(queue.asked)
+    database._turn = turn  # type: ignore[assignment]
+    late = queue.add(1)
+    queue.wait_for(1)
+    doing = queue.pool.submit(database._do_together, time.monotonic() + 20)
+    until(lambda: turn.again.is_set() or late.done(), "the end of its time")
+    queue.other.execute("ROLLBACK")
+    doing.result()
+    turn.done.set()
+    assert late.result().job_id == "job-1"
+    assert queue.jobs.get("job-1") is not None
+
+
+class Withdrawing(Asked):
+    """Loses what stands behind the first one at the moment in which that one is taken."""
+
+    def popleft(self) -> Any:
+        """Take the first."""
+        first = super().popleft()
+        self.clear()
+        return first
+
+
+def test_a_change_withdrawn_meanwhile_takes_no_other_along(queue: Queue) -> None:
+    queue.jobs._database._waiting = queue.asked = Withdrawing()
+    first, second = standing(queue, 1), standing(queue, 2)
+    queue.other.execute("ROLLBACK")
+    queue.jobs._database._do_together(time.monotonic() + 20)
+    assert first.result() == "done 1"
+    assert not second.is_done
+
+
+def test_where_a_transaction_is_broken_off_no_change_of_it_passes_for_done(queue: Queue) -> None:
+    """An interruption ends the thread that worked for others too."""
+    good, bad = standing(queue, 1), standing(queue, 2, KeyboardInterrupt())
+    queue.other.execute("ROLLBACK")
+    with pytest.raises(KeyboardInterrupt):
+        queue.jobs._database._do_together(time.monotonic() + 20)
+    for asked in (good, bad):
+        with pytest.raises(Unavailable, match="broken off"):
+            asked.result()
+    version = queue.other.execute("PRAGMA user_version").fetchone()
+    assert version == (0,)
+    assert queue.add(3).result().job_id == "job-3"

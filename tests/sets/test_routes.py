@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,11 @@ from core.errors import Unavailable
 from core.events import Confirmed, Woken
 from core.job import State, set_key
 from core.sets import MANIFEST, SetGrant
-from receiver import openapi
+from receiver import openapi, sets
 from tests.fake_press import SET_FILES, FakePress
 from tests.fakes import World, sha256_of
-from tests.http.door import KEYS, LINKS, Door, a_door, assert_problem
+from tests.http.door import KEYS, LINKS, SETS_AT_ONCE, Door, a_door, assert_problem
+from tests.service.harness import until
 from tests.sets.world import a_world_with, deliver, job, transcode
 
 SEGMENT = "720p/00000.m4s"
@@ -336,6 +340,90 @@ def test_the_store_s_url_does_not_outlive_ours(world: World) -> None:
     world.clock.advance(24 * 3600 - 100)
     get(door)
     assert signer.asked[-1][2] == 100.0
+
+
+def signed_for(world: World, grant_s: float) -> str:
+    """Return the path of the segment by a URL that is good for so long."""
+    grant = SetGrant(run="run-1", fence=1, expires_at=int(world.clock.now() + grant_s))
+    return LINKS.url(grant, SEGMENT).removeprefix(BASE)
+
+
+def test_a_signed_url_is_told_again_while_a_minute_of_it_is_left(world: World) -> None:
+    signer = Signer()
+    door = a_door(world=world, signer=signer)
+    path = signed_for(world, 4000)
+    first = door.client.get(path).headers["Location"]
+    world.clock.advance(limits.SET_SIGNED_S - 60)
+    assert door.client.get(path).headers["Location"] == first
+    assert len(signer.asked) == 1
+    world.clock.advance(1)
+    assert door.client.get(path).status_code == 302
+    assert len(signer.asked) == 2
+
+
+def test_a_url_signed_for_a_longer_grant_is_not_told_to_a_shorter_one(world: World) -> None:
+    signer = Signer()
+    door = a_door(world=world, signer=signer)
+    assert door.client.get(signed_for(world, 4000)).status_code == 302
+    assert door.client.get(signed_for(world, 500)).status_code == 302
+    assert [expires_s for *_, expires_s in signer.asked] == [limits.SET_SIGNED_S, 500.0]
+
+
+def test_only_so_many_signed_urls_are_remembered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sets, "_URLS_REMEMBERED", 0)
+    signer = Signer()
+    door = a_door(world=world, signer=signer)
+    for _ in range(2):
+        assert door.client.get(signed_for(world, 4000)).status_code == 302
+    assert len(signer.asked) == 2
+
+
+class SlowSigner(Signer):
+    """Signs when it is let, and counts who waits for that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Semaphore(0)
+        self.let = threading.Event()
+
+    def read_url(self, key: str, *, media_type: str, expires_s: float) -> str:
+        """Return a URL elsewhere, later."""
+        self.begun.release()
+        assert self.let.wait(10)
+        return super().read_url(key, media_type=media_type, expires_s=expires_s)
+
+
+def test_a_store_that_signs_slowly_takes_no_more_threads_than_there_are_places(
+    world: World,
+) -> None:
+    """The rest of the service has the others."""
+    signer = SlowSigner()
+    door = a_door(world=world, signer=signer)
+    path = signed_for(world, 4000)
+    with ThreadPoolExecutor(SETS_AT_ONCE + 1) as pool:
+        waiting = [pool.submit(door.client.get, path) for _ in range(SETS_AT_ONCE)]
+        for _ in waiting:
+            assert signer.begun.acquire(timeout=10)
+        one_more = pool.submit(door.client.get, path)
+        until(lambda: one_more.done() or signer.begun.acquire(blocking=False), "an answer")
+        signer.let.set()
+        assert_problem(one_more.result(), 429, "busy")
+        assert [each.result().status_code for each in waiting] == [302, 302]
+    assert door.client.get(path).status_code == 302
+
+
+def test_each_piece_of_a_file_must_be_taken_in_seconds(door: Door) -> None:
+    """Without a bound a caller that reads nothing holds its place for an hour."""
+    path = beside(manifest_path(door), SEGMENT)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        over = {"gunicorn.socket": ours}
+        assert door.client.head(path, environ_overrides=over).status_code == 200
+        assert ours.gettimeout() is None
+        assert door.client.get(path, environ_overrides=over).data == DATA
+        assert ours.gettimeout() == 10.0
 
 
 def test_where_the_store_cannot_sign_now_the_file_is_streamed(world: World) -> None:

@@ -97,13 +97,23 @@ class DepotContract:
         assert there > WINDOW_BYTES
         lecture = Lecture(LONG)
         assert place(server, lecture) == Placed(sent=len(LONG) - (there - WINDOW_BYTES))
-        assert lecture.asked == [there - WINDOW_BYTES]
+        assert lecture.asked == [0, there - WINDOW_BYTES], "read back, then sent"
         assert path_at(server).read_bytes() == LONG
 
     def test_gaps_that_a_cut_may_have_left_near_the_end_are_filled(self, server: Server) -> None:
         whole = LONG[: 2 * WINDOW_BYTES]
         partial_at(server).write_bytes(whole + bytes(WINDOW_BYTES))
         assert place(server, Lecture(LONG)) == Placed(sent=len(LONG) - len(whole))
+        assert path_at(server).read_bytes() == LONG
+
+    @pytest.mark.parametrize("at", [0, 3 * 256 * limits.KIB + 77, 2 * WINDOW_BYTES - 1])
+    def test_a_hole_that_a_loss_of_power_left_is_filled(self, server: Server, at: int) -> None:
+        """The file has its length again, and zeros for what was not yet on the disk."""
+        holed = bytearray(LONG)
+        holed[at : at + 1000] = bytes(len(holed[at : at + 1000]))
+        partial_at(server).write_bytes(holed)
+        block = at // (256 * limits.KIB) * (256 * limits.KIB)
+        assert place(server, Lecture(LONG)) == Placed(sent=len(LONG) - block)
         assert path_at(server).read_bytes() == LONG
 
     def test_a_whole_file_that_was_not_renamed_is_renamed(self, server: Server) -> None:

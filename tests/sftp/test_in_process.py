@@ -8,14 +8,16 @@ import errno
 import os
 import pwd
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import asyncssh
 import pytest
 
 from core.delivery import Unanswered
 from core.placement import Placed
+from infra import sftp_upload
 from infra.sftp_upload import WINDOW_BYTES
 from tests.sftp.depot import DepotContract
 from tests.sftp.keys import ROUNDS, KeyFile, make_key
@@ -32,6 +34,7 @@ from tests.sftp.lectures import (
 )
 from tests.sftp.servers import PASSWORD, Behaviour, Server, in_process
 
+BLOCK_BYTES = sftp_upload._BLOCK_BYTES
 Run = Callable[[type[asyncssh.SFTPServer]], Server]
 
 
@@ -274,6 +277,84 @@ def test_storage_that_cannot_go_on_gets_the_whole_file_again(run: Run) -> None:
     partial_at(server).write_bytes(bytes(1000))
     assert place(server) == Placed(sent=len(VIDEO))
     assert path_at(server).read_bytes() == VIDEO
+
+
+class Unreadable(Behaviour):
+    """Lets files be put there and not fetched."""
+
+    def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:
+        """Open for writing only."""
+        if pflags & asyncssh.FXF_READ:
+            raise asyncssh.SFTPPermissionDenied("no")
+        return super().open(path, pflags, attrs)
+
+
+class BreaksWhileRead(Behaviour):
+    """Fails in the middle of what is fetched."""
+
+    def read(self, file_obj: Any, offset: int, size: int) -> bytes:
+        """Read, or fail."""
+        if offset + size > 2 * BLOCK_BYTES:
+            raise asyncssh.SFTPFailure("a bad sector")
+        return super().read(file_obj, offset, size)  # type: ignore[return-value]  # no coroutine
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "proven"), [(Unreadable, 0), (BreaksWhileRead, 2 * BLOCK_BYTES)]
+)
+def test_what_cannot_be_read_back_is_sent_again(
+    run: Run, behaviour: type[Behaviour], proven: int
+) -> None:
+    server = run(behaviour)
+    partial_at(server).write_bytes(LONG)
+    assert place(server, Lecture(LONG)) == Placed(sent=len(LONG) - proven)
+    assert path_at(server).read_bytes() == LONG
+
+
+class Syncing(Behaviour):
+    """Notes how long the file is each time it is put on the disk, and what is fetched."""
+
+    synced: ClassVar[list[int]]
+    fetched: ClassVar[list[int]]
+
+    def fsync(self, file_obj: Any) -> None:
+        """Note."""
+        self.synced.append(os.fstat(file_obj.fileno()).st_size)
+
+    def read(self, file_obj: Any, offset: int, size: int) -> bytes:
+        """Note and read."""
+        self.fetched.append(offset)
+        return super().read(file_obj, offset, size)  # type: ignore[return-value]  # no coroutine
+
+
+class NeverSyncing(Syncing):
+    """Knows of no disk."""
+
+    def fsync(self, file_obj: Any) -> None:
+        """Refuse."""
+        raise asyncssh.SFTPOpUnsupported("what is that?")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "first"), [(Syncing, len(LONG) - 2 * WINDOW_BYTES), (NeverSyncing, 0)]
+)
+def test_what_was_put_on_the_disk_on_the_way_is_not_read_back(
+    run: Run, monkeypatch: pytest.MonkeyPatch, behaviour: type[Syncing], first: int
+) -> None:
+    """So each attempt comes forward, however long the file takes as a whole."""
+    monkeypatch.setattr(sftp_upload, "_SYNC_BYTES", WINDOW_BYTES)
+    monkeypatch.setattr(Syncing, "synced", [], raising=False)
+    monkeypatch.setattr(Syncing, "fetched", [], raising=False)
+    server = run(behaviour)
+    assert place(server, Lecture(LONG)) == Placed(sent=len(LONG))
+    steps = [0, *Syncing.synced]
+    if behaviour is Syncing:
+        assert max(b - a for a, b in pairwise(steps)) < WINDOW_BYTES + BLOCK_BYTES
+        assert steps[-1] == len(LONG)
+    path_at(server).rename(partial_at(server))
+    assert place(server, Lecture(LONG)) == Placed(sent=WINDOW_BYTES)
+    assert min(Syncing.fetched) == first
+    assert path_at(server).read_bytes() == LONG
 
 
 # --- refusals ---------------------------------------------------------------------------------
