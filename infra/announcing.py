@@ -9,56 +9,26 @@ from http import HTTPStatus
 
 from standardwebhooks import Webhook
 
-from core import trace
 from core.delivery import Answered, Outcome, Unanswered
 from core.placement import Notice, notice_text
-from infra.addresses import dial_any, dial_public
-from infra.http_call import CallFailed, HttpCall, TimeLimits, read_target, trusting_context
-from infra.http_headers import retry_after_s, user_agent
-from infra.signing import signer
+from infra.http_call import CallFailed, HttpCall
+from infra.http_headers import retry_after_s
+from infra.lms_caller import LmsCaller
 
 
-class ConfirmApi:
-    """Posts notices to one URL, signed with each of `secrets`, the newest first.
+class ConfirmApi(LmsCaller):
+    """Posts notices to one URL, signed with each of the secrets, the newest first.
 
-    The signature is that of Standard Webhooks over the body as it is sent. Secrets are read as
-    `infra.signing.signer` says. The limits in seconds are those of `infra.webhook`. Raises
-    ValueError for a URL or secret of a wrong form.
+    The signature is that of Standard Webhooks over the body as it is sent.
     """
-
-    def __init__(
-        self,
-        *,
-        url: str,
-        secrets: Sequence[str],
-        connect_timeout_s: float,
-        answer_timeout_s: float,
-        total_timeout_s: float,
-        public_only: bool = False,
-    ) -> None:
-        self._target = read_target(url)
-        self._dial = dial_public if public_only else dial_any
-        self._signers = [signer(secret) for secret in secrets]
-        if not self._signers:
-            raise ValueError("a notice needs at least one secret to be signed with")
-        self._times = TimeLimits(
-            connect_s=connect_timeout_s, answer_s=answer_timeout_s, total_s=total_timeout_s
-        )
-        self._context = trusting_context()
-        self._agent = user_agent()
-
-    def __repr__(self) -> str:
-        """Show where notices go, without secrets, credentials or the URL's query."""
-        return f"ConfirmApi({self._target!r})"
 
     def announce(self, notice: Notice) -> Outcome:
         """POST the notice and return what came of it, whatever the network and the LMS do."""
         body = notice_text(notice)
         headers = {
             **_signature(self._signers, notice, body),
+            **self._headers(notice.traceparent),
             "Content-Type": "application/json",
-            "User-Agent": self._agent,
-            **({trace.HEADER: notice.traceparent} if notice.traceparent else {}),
         }
         with contextlib.closing(self._call()) as call:
             try:
@@ -67,9 +37,6 @@ class ConfirmApi:
                 return _outcome(call, whole=whole)
             except CallFailed as failed:
                 return Unanswered(reason=failed.reason)
-
-    def _call(self) -> HttpCall:
-        return HttpCall(self._target, self._times, self._context, self._dial)
 
 
 def _outcome(call: HttpCall, *, whole: bool) -> Outcome:

@@ -8,49 +8,17 @@ from collections.abc import Sequence
 from requests_toolbelt import MultipartEncoder
 from standardwebhooks import Webhook
 
-from core import trace
 from core.delivery import ACCEPTED, Answered, Outcome, Parcel, Unanswered
 from core.errors import Unavailable
 from core.ports import ObjectReader
-from infra.addresses import dial_any, dial_public
-from infra.http_call import CallFailed, HttpCall, TimeLimits, read_target, trusting_context
-from infra.http_headers import retry_after_s, user_agent
-from infra.signing import delivery_headers, manifest_fields, receipt_fields, signer
+from infra.http_call import CallFailed, HttpCall
+from infra.http_headers import retry_after_s
+from infra.lms_caller import LmsCaller
+from infra.signing import delivery_headers, manifest_fields, receipt_fields
 
 
-class WebhookCourier:
-    """Posts results to one URL, signed with each of `secrets`, the newest first.
-
-    Secrets are read as `infra.signing.signer` says. `connect_timeout_s` bounds connecting,
-    `answer_timeout_s` each pause in which the LMS takes no bytes and the wait for its answer,
-    `total_timeout_s` the whole attempt. With `public_only` an LMS without a public address is not
-    connected to. Raises ValueError for a URL or secret of a wrong form.
-    """
-
-    def __init__(
-        self,
-        *,
-        url: str,
-        secrets: Sequence[str],
-        connect_timeout_s: float,
-        answer_timeout_s: float,
-        total_timeout_s: float,
-        public_only: bool = False,
-    ) -> None:
-        self._target = read_target(url)
-        self._dial = dial_public if public_only else dial_any
-        self._signers = [signer(secret) for secret in secrets]
-        if not self._signers:
-            raise ValueError("a delivery needs at least one secret to be signed with")
-        self._times = TimeLimits(
-            connect_s=connect_timeout_s, answer_s=answer_timeout_s, total_s=total_timeout_s
-        )
-        self._context = trusting_context()
-        self._agent = user_agent()
-
-    def __repr__(self) -> str:
-        """Show where parcels go, without secrets, credentials or the URL's query."""
-        return f"WebhookCourier({self._target!r})"
+class WebhookCourier(LmsCaller):
+    """Posts results to one URL, signed with each of the secrets, the newest first."""
 
     def send(
         self, parcel: Parcel, body: ObjectReader, enclosed: Sequence[ObjectReader] = ()
@@ -63,10 +31,9 @@ class WebhookCourier:
         form = _form(parcel, (body, *enclosed), self._signers)
         headers = {
             **delivery_headers(self._signers, parcel),
+            **self._headers(parcel.traceparent),
             "Content-Type": form.content_type,
             "Content-Length": str(form.len),
-            "User-Agent": self._agent,
-            **({trace.HEADER: parcel.traceparent} if parcel.traceparent else {}),
         }
         with contextlib.closing(self._call()) as call:
             try:
@@ -77,9 +44,6 @@ class WebhookCourier:
                 return Unanswered(reason=failed.reason)
             except _SourceFailed as failed:
                 raise failed.error from None
-
-    def _call(self) -> HttpCall:
-        return HttpCall(self._target, self._times, self._context, self._dial)
 
 
 class _SourceFailed(Exception):

@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from flask import Flask
+from flask import Flask, Response, g
 
 import confirmer.routes
 import receiver.routes
@@ -31,6 +31,9 @@ from tests.http.door import KEY, ROOMY
 MAX_BYTES = 80_000_000
 THREADS = 8
 UPLOADS = 5
+LARGE = "/large"
+LARGE_BYTES = 64 * limits.MIB
+PIECE_S = 0.5
 
 
 def _app(folder: Path) -> Flask:
@@ -44,7 +47,7 @@ def _app(folder: Path) -> Flask:
         log=log,
         policy=Policy(),
     )
-    app = new_app("receiver", keys=KeyRing([KEY]), log=log, open_rules={content.RULE})
+    app = new_app("receiver", keys=KeyRing([KEY]), log=log, open_rules={content.RULE, LARGE})
     bounds = replace(
         ROOMY, files=replace(ROOMY.files, max_video_bytes=MAX_BYTES), max_uploads_at_once=UPLOADS
     )
@@ -65,9 +68,17 @@ def _app(folder: Path) -> Flask:
     app.register_blueprint(
         content.blueprint(ledger=ledger, sessions=sessions, inlet=sessions, admission=admission)
     )
+    app.add_url_rule(LARGE, "large", view_func=_large)
     app.register_blueprint(health.blueprint({}))
     app.register_blueprint(confirmer.routes.blueprint(ledger=ledger))
     return app
+
+
+def _large() -> Response:
+    """Answer more than sockets hold, each piece of it bounded as the files of a set are."""
+    g.inlet.bound_answer(PIECE_S)
+    pieces = (bytes(limits.CHUNK_BYTES) for _ in range(LARGE_BYTES // limits.CHUNK_BYTES))
+    return Response(pieces, headers={"Content-Length": str(LARGE_BYTES)})
 
 
 def main(handle: str, folder: str, *deadlines: str) -> None:

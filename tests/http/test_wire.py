@@ -26,7 +26,7 @@ from tests.fakes import sha256_of
 from tests.http import forms
 from tests.http.door import KEY, KEYS
 from tests.http.forms import Lecture
-from tests.http.serve import MAX_BYTES, THREADS, UPLOADS
+from tests.http.serve import LARGE_BYTES, MAX_BYTES, THREADS, UPLOADS
 
 _ROOT = Path(__file__).parents[2]
 _PATIENCE_S = 30.0
@@ -304,6 +304,33 @@ def test_an_upload_that_trickles_is_cut_off_at_its_deadline(impatient: Service) 
                 time.sleep(0.1)
         assert time.monotonic() - began < _PATIENCE_S / 2
     _wait_until(lambda: impatient.partials() == [])
+
+
+def test_clients_that_take_no_answer_are_left_soon_and_quietly(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """More of them than there are threads, each of which would wait for an hour."""
+    ask = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
+    with _run(tmp_path) as service, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(service.connect()) for _ in range(THREADS + 2)]
+        for client in clients:
+            client.sendall(ask)
+        assert requests.get(f"{service.url}/health", timeout=_PATIENCE_S).status_code == 200
+        for client in clients:
+            assert _count(client) < LARGE_BYTES
+        with service.connect() as willing:
+            willing.sendall(ask.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            assert _count(willing) > LARGE_BYTES
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def _count(connection: socket.socket) -> int:
+    """Return how many bytes come until the connection is closed."""
+    count = 0
+    with contextlib.suppress(ConnectionResetError):
+        while data := connection.recv(_MIB):
+            count += len(data)
+    return count
 
 
 def _lecture(data: bytes = forms.recording()) -> Lecture:
