@@ -56,6 +56,8 @@ _ASK: Final = (
     "find out whether it was changed, then correct SFTP_KNOWN_HOSTS or SFTP_FINGERPRINT; "
     "nothing was sent"
 )
+_NOT_BEGUN: Final = "no connection could be begun here"
+"""This machine had no thread or no file to spare for one."""
 
 
 _REFUSED: Final = (
@@ -110,13 +112,13 @@ class Session:
         self._ends_at = time.monotonic() + times.total_s
         self._connection: asyncssh.SSHClientConnection | None = None
         self._in_peace = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._live, name="sftp", daemon=True)
 
     def __enter__(self) -> Self:
         try:
-            self._thread.start()
-            self._ready.wait()
+            self._begin()
             self._connect()
         except BaseException as error:
             self.__exit__(type(error))
@@ -125,12 +127,17 @@ class Session:
 
     def __exit__(self, kind: type[BaseException] | None, *_exc: object) -> None:
         self._in_peace = kind is None
+        if self._thread.ident is None:  # it could not be started
+            return
         self._ready.wait()
-        self._loop.call_soon_threadsafe(self._over.set)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
 
     def start(self, step: Awaitable[_T]) -> concurrent.futures.Future[_T]:
         """Begin a step and return at once; steps begin in the order of their starts."""
+        if self._loop is None:
+            raise SftpFailed(_NOT_BEGUN)
         return asyncio.run_coroutine_threadsafe(_awaited(step), self._loop)
 
     def wait(self, begun: concurrent.futures.Future[_T], doing: str) -> _T:
@@ -156,11 +163,30 @@ class Session:
             raise SftpFailed(f"not finished in {self._times.total_s:g} s")
         return left_s
 
+    def _begin(self) -> None:
+        """Start the thread and wait for its loop, which lack of threads or files may prevent."""
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise SftpFailed(_NOT_BEGUN) from error
+        self._ready.wait()
+        if self._loop is None:
+            raise SftpFailed(_NOT_BEGUN)
+
     def _live(self) -> None:
-        asyncio.run(self._serve())
+        try:
+            with asyncio.Runner() as runner:
+                runner.get_loop()  # fails, where it does, before there is anything to run
+                runner.run(self._serve())
+        except OSError:
+            if self._loop is not None:
+                raise
+        finally:
+            self._ready.set()
 
     async def _serve(self) -> None:
-        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        self._over = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._ready.set()
         await self._over.wait()
         if self._connection is None:
