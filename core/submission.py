@@ -87,10 +87,13 @@ def _begin(
 def _check_order(existing: Job, upload: Upload) -> None:
     """Refuse the same bytes with other wishes: to answer as if they were met would be a lie.
 
-    How the result is delivered is no wish where the operator has changed it meanwhile.
+    Through which door they come again does not matter. How the result is delivered matters only
+    where the doors differ in it: at the same one the operator has changed it meanwhile.
     """
-    asked = replace(upload.order, delivery=existing.order.delivery)
-    if asked != existing.order:
+    known, asked = existing.order, upload.order
+    if asked.contract is known.contract:
+        asked = replace(asked, delivery=known.delivery)
+    if replace(asked, contract=known.contract) != known:
         raise ConflictingUpload(
             f"id {upload.job_id} is {existing.state} with other wishes; use another id"
         )

@@ -89,9 +89,9 @@ class FolderObjectStore:
                 self._prune(path.parent)
 
     def _prune(self, folder: Path) -> None:
-        """Remove folders from `folder` upwards for as long as they are empty."""
+        """Remove folders from `folder` upwards while they are empty; a key's first part stays."""
         with contextlib.suppress(OSError):
-            while folder != self._committed:
+            while self._committed not in (folder, folder.parent):
                 folder.rmdir()
                 folder = folder.parent
 

@@ -164,10 +164,10 @@ class Service:
     def files(self) -> list[str]:
         """Return every object, unfinished object and scratch file that there is."""
         return sorted(
-            path.relative_to(self.folder).as_posix()
+            Path(folder, file).relative_to(self.folder).as_posix()
             for name in ("objects", "partial", "scratch")
-            for path in (self.folder / name).rglob("*")
-            if path.is_file()
+            for folder, _, files in os.walk(self.folder / name)  # what vanishes is passed over
+            for file in files
         )
 
 
