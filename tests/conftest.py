@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from infra import ffmpeg
+
+_LONG: Final = ("e2e", "crash", "push_service", "compose")
+"""Folders whose tests wait the longest: begun last, they would be waited for by all."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest tests first; a module stays together, for its tests share what they start."""
+    place = {name: number for number, name in enumerate(_LONG)}
+    items.sort(key=lambda item: place.get(item.path.parent.name, len(place)))
 
 
 @pytest.fixture(scope="session")

@@ -85,6 +85,7 @@ class Stage:
     def check_nothing_is_left(self) -> None:
         """Fail unless every object, partial and private folder goes away."""
         until(lambda: not self.tree.files(), "no file is left", timeout_s=LEFT_OVER_S)
+        until(self.tree.url, "the last life is up, so that it knows how to stop")
         assert self.tree.stop() == 0
 
 
