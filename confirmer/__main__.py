@@ -25,6 +25,7 @@ def main() -> NoReturn:
     os.umask(0o077)
     try:
         chosen = settings.load()
+        settings.check_secret(chosen, "internal_service_key")
         logging.configure(
             style=chosen.log_format,
             level=chosen.log_level,

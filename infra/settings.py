@@ -72,6 +72,9 @@ class Settings(BaseSettings):
         description="The platform lets only invokers in and takes the signature out of their "
         "tokens, as Cloud Run does; never set it for a service that anybody can call.",
     )
+    push_steps: Literal["all", "transcode", "deliver"] = Field(
+        "all", description="Which steps Pub/Sub pushes to this process."
+    )
     push_deliveries_max: int = Field(
         100, ge=5, le=100, description="Deliveries after which Pub/Sub buries a message."
     )
@@ -271,9 +274,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _names_what_the_cloud_needs(self) -> Self:
-        """On one machine a first start makes up what is missing; several cannot."""
-        needed = ("google_cloud_project", "lectern_bucket", "internal_service_key",
-                  "webhook_secret")  # fmt: skip
+        needed = ("google_cloud_project", "lectern_bucket")
         for name in needed if self.lectern_backend == "gcp" else ():
             if not getattr(self, name):
                 raise ValueError(f"{name.upper()} is required with LECTERN_BACKEND=gcp")
@@ -352,6 +353,18 @@ def check_push(settings: Settings) -> None:
             raise SettingsError(
                 f"{name.upper()} is required to check the tokens of Pub/Sub's pushes"
             )
+
+
+def check_secret(
+    settings: Settings, name: Literal["internal_service_key", "webhook_secret"]
+) -> None:
+    """Raise SettingsError where a secret is missing that this process cannot work without.
+
+    Each entry names its own, so that no service has to hold those of others. On one machine the
+    first start makes up what is missing; several cannot.
+    """
+    if settings.lectern_backend == "gcp" and not getattr(settings, name):
+        raise SettingsError(f"{name.upper()} is required with LECTERN_BACKEND=gcp")
 
 
 def check_sftp(settings: Settings) -> None:

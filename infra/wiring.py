@@ -36,7 +36,7 @@ from infra.embedded.objects import FolderObjectStore
 from infra.embedded.sessions import FolderSessions
 from infra.links import SignedLinks, base_url
 from infra.logging import StructuredLog
-from infra.settings import Settings, SettingsError, check_sftp
+from infra.settings import Settings, SettingsError, check_secret, check_sftp
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -90,26 +90,31 @@ def connect(settings: Settings) -> Wiring:
 
 
 def service_keys(settings: Settings) -> tuple[str, ...]:
-    """Return the keys that callers may present; without a setting, the generated one."""
-    return _plain(settings.internal_service_key) or (
-        secrets.service_key(settings.lectern_data_dir),
-    )
+    """Return the keys that callers may present.
+
+    Without a setting it is the generated one, and none in a deployment, where that is no door.
+    """
+    return _given_or_made(settings, settings.internal_service_key, secrets.service_key)
 
 
 def webhook_secrets(settings: Settings) -> tuple[str, ...]:
-    """Return the secrets that deliveries are signed with; without a setting, the generated one."""
-    return _plain(settings.webhook_secret) or (secrets.webhook_secret(settings.lectern_data_dir),)
+    """Return the secrets that deliveries are signed with; as with the keys, there may be none."""
+    return _given_or_made(settings, settings.webhook_secret, secrets.webhook_secret)
 
 
 def links(settings: Settings) -> Links | None:
-    """Return what makes the URLs of sets; None where the service does not know its own address."""
-    if not settings.has_links:
+    """Return what makes the URLs of sets.
+
+    None where the service does not know its own address, or holds no secret to sign them with.
+    """
+    if not settings.has_links or not (known := webhook_secrets(settings)):
         return None
-    return SignedLinks(webhook_secrets(settings), partial(base_url, settings))
+    return SignedLinks(known, partial(base_url, settings))
 
 
 def courier(settings: Settings) -> Courier:
-    """Return what carries results to the LMS."""
+    """Return what carries results to the LMS; raises SettingsError."""
+    check_secret(settings, "webhook_secret")
     from infra.webhook import WebhookCourier  # noqa: PLC0415 - the receiver must stay small
 
     return WebhookCourier(
@@ -148,6 +153,7 @@ def depot(settings: Settings) -> Depot:
 def announcer(settings: Settings) -> Announcer:
     """Return what tells the LMS where a result was put; raises SettingsError."""
     check_sftp(settings)
+    check_secret(settings, "webhook_secret")
     from infra.announcing import ConfirmApi  # noqa: PLC0415 - the receiver must stay small
 
     return ConfirmApi(
@@ -223,6 +229,14 @@ _BACKENDS: Final[Mapping[str, Callable[[Settings, Clock], _Backend]]] = {
 
 def _secret(value: SecretStr | None) -> str | None:
     return value.get_secret_value() if value is not None else None
+
+
+def _given_or_made(
+    settings: Settings, given: Iterable[SecretStr], make: Callable[[Path], str]
+) -> tuple[str, ...]:
+    if settings.lectern_backend == "embedded" and not given:
+        return (make(settings.lectern_data_dir),)
+    return _plain(given)
 
 
 def _plain(values: Iterable[SecretStr]) -> tuple[str, ...]:

@@ -23,6 +23,9 @@ def main() -> NoReturn:
     os.umask(0o077)
     try:
         chosen = settings.load()
+        settings.check_secret(chosen, "internal_service_key")
+        if chosen.has_links:
+            settings.check_secret(chosen, "webhook_secret")
         logging.configure(
             style=chosen.log_format,
             level=chosen.log_level,

@@ -14,13 +14,14 @@ from functools import partial
 from typing import Final, NoReturn
 
 from core import limits
+from core.messages import Topic
 from infra import ffmpeg, logging, push_server, settings, wiring
 from infra.ffmpeg import FfmpegMissing
 from infra.listening import bound
 from infra.settings import Settings, SettingsError
 from transcoder.hidden import hide
 from transcoder.main import clear_scratch
-from transcoder.service import THREADS, create_service
+from transcoder.service import THREADS, create_service, pushed_topics
 
 _GRACE_S: Final = int(limits.STOP_S - 2)
 """Seconds that a step has after SIGTERM to be handed back, before its worker is killed."""
@@ -33,6 +34,8 @@ def main() -> NoReturn:
     try:
         chosen = settings.load()
         settings.check_push(chosen)
+        if Topic.DELIVER in pushed_topics(chosen):
+            settings.check_secret(chosen, "webhook_secret")
         ffmpeg.find(chosen.lectern_ffmpeg)
         logging.configure(
             style=chosen.log_format,

@@ -21,7 +21,7 @@ from core.ports import EventLog
 from infra import health
 from infra.http import OPEN_PATHS, new_app
 from infra.push_server import Service
-from infra.settings import on_pubsub_emulator
+from infra.settings import Settings, on_pubsub_emulator
 from infra.wiring import Wiring
 from transcoder import push
 from transcoder.bench import Bench
@@ -55,7 +55,7 @@ def create_app(
     if verify is not None:
         handlers = {
             topic: _on(bench, pushed_handler_for(parts, topic, stop, step_s=step_s))
-            for topic in Topic
+            for topic in pushed_topics(parts.settings)
         }
         app.register_blueprint(
             push.blueprint(
@@ -67,6 +67,12 @@ def create_app(
             )
         )
     return app
+
+
+def pushed_topics(settings: Settings) -> tuple[Topic, ...]:
+    """Return what is pushed to this process."""
+    steps = settings.push_steps
+    return tuple(Topic) if steps == "all" else (Topic(steps),)
 
 
 def create_service(parts: Wiring) -> Service:

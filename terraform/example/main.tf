@@ -21,8 +21,10 @@ locals {
   deployed = var.images == null ? 0 : 1
 
   secrets = {
-    for variable, id in module.secrets.ids :
-    variable => { secret = id, version = var.secret_versions[variable] }
+    for service, variables in module.secrets.read : service => {
+      for variable in variables :
+      variable => { secret = module.secrets.ids[variable], version = var.secret_versions[variable] }
+    }
   }
 
   delivery_secrets = {
@@ -54,9 +56,8 @@ module "secrets" {
   project_id          = var.project_id
   region              = var.region
   name                = var.name
-  readers             = module.identity.members
+  members             = module.identity.members
   sftp_secret         = try(var.sftp.secret, null)
-  courier             = module.identity.members["courier"]
   deletion_protection = var.deletion_protection
   labels              = local.labels
 }
@@ -168,7 +169,6 @@ module "functions" {
   bucket              = module.storage.bucket
   bucket_location     = module.storage.location
   environment         = module.services[0].environment
-  secrets             = local.secrets
   deletion_protection = var.deletion_protection
   labels              = local.labels
 }

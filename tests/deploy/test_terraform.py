@@ -17,7 +17,7 @@ from core import events, limits
 from core.messages import Topic
 from infra.gcp.bus import DEAD_LETTERS, Names
 from infra.gcp.jobs import INDEXES, TTL_FIELD, UNINDEXED_FIELDS
-from infra.settings import Settings, check_sftp, load
+from infra.settings import Settings, check_secret, check_sftp, load
 from tests.deploy import hcl
 from transcoder import push
 
@@ -263,9 +263,18 @@ def test_every_service_starts_with_its_environment(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, sample(name, value) or "")
-    monkeypatch.setenv("INTERNAL_SERVICE_KEY", "k" * limits.KEY_CHARS_MIN)
-    monkeypatch.setenv("WEBHOOK_SECRET", "whsec_bGVjdGVybi1leGFtcGxlLXNlY3JldC0wMDE=")
+    values = {
+        "INTERNAL_SERVICE_KEY": "k" * limits.KEY_CHARS_MIN,
+        "WEBHOOK_SECRET": "whsec_bGVjdGVybi1leGFtcGxlLXNlY3JldC0wMDE=",
+    }
+    for name in readable(service):
+        monkeypatch.setenv(name, values[name])
     settings = load()
+    assert [name for name in values if getattr(settings, name.lower())] == readable(service)
+    if service in {"receiver", "confirmer"}:
+        check_secret(settings, "internal_service_key")
+    if service == "receiver" or settings.push_steps == "deliver":
+        check_secret(settings, "webhook_secret")
     assert settings.lectern_backend == "gcp"
     assert settings.host == "0.0.0.0"  # noqa: S104 - inside a container
     if service == "courier":
@@ -276,12 +285,40 @@ def test_every_service_starts_with_its_environment(
     assert settings.push_behind_iam is (service in PUSHED)
 
 
+def readable(service: str) -> list[str]:
+    """Return the secrets of the deployment that a service is granted."""
+    readers = hcl.module("secrets").locals["readers"]
+    return [variable for variable, services in readers.items() if service in services]
+
+
+def test_no_service_holds_a_secret_that_it_does_not_need() -> None:
+    """Who opens recordings, which anybody may have made, holds none at all."""
+    assert {name: readable(name) for name, _ in environments()} == {
+        "receiver": ["INTERNAL_SERVICE_KEY", "WEBHOOK_SECRET"],
+        "confirmer": ["INTERNAL_SERVICE_KEY"],
+        "courier": ["WEBHOOK_SECRET"],
+        "transcoder": [],
+        **{name: [] for name in FUNCTIONS.locals["functions"]},
+    }
+    given = {name: str(call.get("secrets")) for name, call in SERVICES.calls.items()}
+    for name, secrets in given.items():
+        assert (f"var.secrets.{name}" in secrets) is bool(readable(name)), name
+    assert "secrets" not in FUNCTIONS.calls["function"]
+
+
+def test_each_push_service_serves_its_own_step() -> None:
+    """The courier encodes nothing, and the transcoder has nothing to sign with."""
+    steps = {name: environment.get("PUSH_STEPS") for name, environment in environments()}
+    assert steps["transcoder"] == Topic.TRANSCODE
+    assert steps["courier"] == Topic.DELIVER
+
+
 def test_what_opens_the_lms_storage_is_read_by_the_courier_alone() -> None:
     """The front door takes files from outside: it must not hold the key to where they go."""
     module = hcl.module("secrets")
     grants = {grant.name: grant.body for grant in module.all(f"{SECRET}_iam_member")}
     assert grants["courier"]["for_each"] == "${local.delivering}"
-    assert grants["courier"]["member"] == "${var.courier}"
+    assert grants["courier"]["member"] == '${var.members["courier"]}'
     assert "delivering" not in str(grants["reader"])
     given = {name for name, call in SERVICES.calls.items() if "delivery_secrets" in str(call)}
     assert given == {"courier"}

@@ -9,11 +9,11 @@ from core import errors
 from infra.settings import Settings
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-NEEDED_BY_GCP = {
-    "google_cloud_project",
-    "lectern_bucket",
-    "internal_service_key",
-    "webhook_secret",
+NEEDED = {
+    "google_cloud_project": "with `gcp`",
+    "lectern_bucket": "with `gcp`",
+    "internal_service_key": "with `gcp`, at both doors",
+    "webhook_secret": "with `gcp`, to deliver and for sets",
 }
 
 
@@ -22,7 +22,7 @@ def settings_rows() -> list[str]:
     rows = []
     for name, field in Settings.model_fields.items():
         default = "one a core, at most 5" if field.default_factory else _shown(field.default)
-        required = "with `gcp`" if name in NEEDED_BY_GCP else "no"
+        required = NEEDED.get(name, "no")
         rows.append(f"| `{name.upper()}` | {field.description} | {required} | {default} |")
     return rows
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import stat
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from core.keys import KeyRing
 from core.transitions import TRANSITIONS
 from infra import wiring
 from infra.embedded import secrets
@@ -117,3 +121,57 @@ def test_a_person_sees_the_trace_of_a_defect(capsys: pytest.CaptureFixture[str])
 
 def _name(kind: type) -> str:
     return kind.__name__
+
+
+CLOUD = {
+    "LECTERN_BACKEND": "gcp",
+    "GOOGLE_CLOUD_PROJECT": "a-project",
+    "LECTERN_BUCKET": "a-bucket",
+    "PUSH_AUDIENCE": "an-audience",
+    "PUSH_SERVICE_ACCOUNT": "push@example.org",
+    "PORT": "0",
+}
+SIGNING = {"WEBHOOK_SECRET": "whsec_bGVjdGVybi1leGFtcGxlLXNlY3JldC0wMDE="}
+OPENING = {"INTERNAL_SERVICE_KEY": "a-key-of-the-lms-0123456789"}
+
+
+@pytest.mark.parametrize(
+    ("service", "has", "lacks"),
+    [
+        ("receiver", SIGNING, "INTERNAL_SERVICE_KEY"),
+        ("receiver", {**OPENING, "PUBLIC_URL": "https://lectern.example"}, "WEBHOOK_SECRET"),
+        ("confirmer", SIGNING, "INTERNAL_SERVICE_KEY"),
+        ("transcoder", OPENING, "WEBHOOK_SECRET"),
+        ("transcoder", {**OPENING, "PUSH_STEPS": "deliver"}, "WEBHOOK_SECRET"),
+    ],
+)
+def test_a_service_of_a_deployment_does_not_start_without_its_own_secret(
+    service: str, has: Mapping[str, str], lacks: str
+) -> None:
+    """One line, before it listens: several instances cannot each make one up."""
+    done = subprocess.run(
+        [sys.executable, "-m", service],
+        env={"PATH": os.environ["PATH"], **CLOUD, **has},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = f"{service}: {lacks} is required with LECTERN_BACKEND=gcp\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_what_a_service_does_not_hold_it_cannot_use() -> None:
+    """No key admits anybody, no set has a URL, and nothing is delivered without a signature."""
+    settings = load(
+        {
+            "lectern_backend": "gcp",
+            "google_cloud_project": "a-project",
+            "lectern_bucket": "a-bucket",
+            "public_url": "https://lectern.example",
+        }
+    )
+    assert not KeyRing(wiring.service_keys(settings)).admits("")
+    assert wiring.links(settings) is None
+    with pytest.raises(SettingsError, match="^WEBHOOK_SECRET is required"):
+        wiring.courier(settings)

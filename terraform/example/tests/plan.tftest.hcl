@@ -120,6 +120,15 @@ run "an_upload_that_outlives_its_session_is_refused" {
   expect_failures = [var.times]
 }
 
+run "who_opens_recordings_reads_no_secret" {
+  command = plan
+
+  assert {
+    condition     = toset(keys(module.secrets.read)) == toset(["receiver", "confirmer", "courier"])
+    error_message = "The transcoder and the functions need no secret."
+  }
+}
+
 run "with_sftp_only_the_courier_gets_its_key" {
   command = plan
 

@@ -44,7 +44,6 @@ module "function" {
   invokers            = { caller = each.value.invoker }
   audiences           = each.key == "dead-letter" ? [var.dead_letter.audience] : []
   environment         = merge(var.environment, { FUNCTION_TARGET = each.value.target })
-  secrets             = var.secrets
   deletion_protection = var.deletion_protection
   labels              = var.labels
 

@@ -52,11 +52,6 @@ variable "environment" {
   type        = map(string)
 }
 
-variable "secrets" {
-  description = "Secret and version of each environment variable that is one."
-  type        = map(object({ secret = string, version = string }))
-}
-
 variable "deletion_protection" {
   description = "Refuse to delete the functions."
   type        = bool

@@ -8,6 +8,13 @@ locals {
     WEBHOOK_SECRET       = "webhook-secret"
   }
 
+  # Who opens recordings, which anybody may have made, holds neither. The receiver signs the URLs of
+  # sets with a key that comes of the webhook secret.
+  readers = {
+    INTERNAL_SERVICE_KEY = ["receiver", "confirmer"]
+    WEBHOOK_SECRET       = ["receiver", "courier"]
+  }
+
   # What opens the LMS's storage is for the one service that delivers.
   delivery_secrets = {
     SFTP_PRIVATE_KEY = "sftp-private-key"
@@ -35,10 +42,11 @@ resource "google_secret_manager_secret" "secret" {
 }
 
 resource "google_secret_manager_secret_iam_member" "reader" {
-  for_each = {
-    for pair in setproduct(keys(local.secrets), keys(var.readers)) :
-    "${pair[0]}/${pair[1]}" => { secret = pair[0], member = var.readers[pair[1]] }
-  }
+  for_each = merge([
+    for variable, services in local.readers : {
+      for service in services : "${variable}/${service}" => { secret = variable, member = var.members[service] }
+    }
+  ]...)
 
   project   = var.project_id
   secret_id = google_secret_manager_secret.secret[each.value.secret].secret_id
@@ -52,5 +60,5 @@ resource "google_secret_manager_secret_iam_member" "courier" {
   project   = var.project_id
   secret_id = google_secret_manager_secret.secret[each.key].secret_id
   role      = "roles/secretmanager.secretAccessor"
-  member    = var.courier
+  member    = var.members["courier"]
 }

@@ -13,20 +13,15 @@ variable "name" {
   type        = string
 }
 
-variable "readers" {
-  description = "IAM members that read both secrets, by a name of your choice. Every service does: the settings want them."
+variable "members" {
+  description = "IAM members by the services' names; each reads only what it needs."
   type        = map(string)
 }
 
 variable "sftp_secret" {
-  description = "The setting that opens the LMS's storage, SFTP_PRIVATE_KEY or SFTP_PASSWORD; null without SFTP."
+  description = "The setting that opens the LMS's storage, SFTP_PRIVATE_KEY or SFTP_PASSWORD; null without SFTP. The courier alone reads it."
   type        = string
   default     = null
-}
-
-variable "courier" {
-  description = "IAM member that alone reads it."
-  type        = string
 }
 
 variable "deletion_protection" {

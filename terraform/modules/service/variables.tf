@@ -52,6 +52,7 @@ variable "environment" {
 variable "secrets" {
   description = "Environment variables that are filled from Secret Manager."
   type        = map(object({ secret = string, version = string }))
+  default     = {}
 }
 
 variable "audiences" {

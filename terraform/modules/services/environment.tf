@@ -40,10 +40,12 @@ locals {
 
   transcoder = {
     PUSH_AUDIENCE = var.audiences.transcoder
+    PUSH_STEPS    = "transcode"
   }
 
   courier = {
     PUSH_AUDIENCE      = var.audiences.courier
+    PUSH_STEPS         = "deliver"
     PUBLIC_URL         = var.public_url # deliveries name the URL of a set of renditions
     SFTP_HOST          = try(var.sftp.host, null)
     SFTP_PORT          = try(tostring(var.sftp.port), null)

@@ -19,7 +19,7 @@ module "receiver" {
   invokers            = local.lms
   ingress             = var.front_ingress
   environment         = merge(local.common, local.receiver, var.settings)
-  secrets             = var.secrets
+  secrets             = var.secrets.receiver
   deletion_protection = var.deletion_protection
   labels              = var.labels
 
@@ -48,7 +48,6 @@ module "transcoder" {
   invokers            = { push = var.push_member }
   audiences           = [var.audiences.transcoder]
   environment         = merge(local.common, local.pushed, local.transcoder, var.settings)
-  secrets             = var.secrets
   deletion_protection = var.deletion_protection
   labels              = var.labels
 
@@ -74,7 +73,7 @@ module "courier" {
   invokers            = { push = var.push_member }
   audiences           = [var.audiences.courier]
   environment         = merge(local.common, local.pushed, local.courier, var.settings)
-  secrets             = merge(var.secrets, var.delivery_secrets)
+  secrets             = merge(var.secrets.courier, var.delivery_secrets)
   deletion_protection = var.deletion_protection
   labels              = var.labels
 
@@ -98,7 +97,7 @@ module "confirmer" {
   invokers            = local.lms
   ingress             = var.front_ingress
   environment         = merge(local.common, local.confirmer, var.settings)
-  secrets             = var.secrets
+  secrets             = var.secrets.confirmer
   deletion_protection = var.deletion_protection
   labels              = var.labels
 

@@ -74,8 +74,8 @@ variable "prefix" {
 }
 
 variable "secrets" {
-  description = "Secret and version of each environment variable that is one."
-  type        = map(object({ secret = string, version = string }))
+  description = "Secret and version of each environment variable that is one, by service. The transcoder has none."
+  type        = map(map(object({ secret = string, version = string })))
 }
 
 variable "delivery_secrets" {
