@@ -173,5 +173,5 @@ def test_what_a_service_does_not_hold_it_cannot_use() -> None:
     )
     assert not KeyRing(wiring.service_keys(settings)).admits("")
     assert wiring.links(settings) is None
-    with pytest.raises(SettingsError, match="^WEBHOOK_SECRET is required"):
+    with pytest.raises(SettingsError, match=r"^WEBHOOK_SECRET is required"):
         wiring.courier(settings)
