@@ -194,7 +194,8 @@ class Job:
     `fence` grows with each claim and never shrinks, also over a new run of the same id.
     `due_at` is the earliest time of the next step, `wake_at` when the sweep must look again.
     `traceparent` is the span that brought the upload: see `core.trace`. `board` is there from when
-    a long recording was cut into pieces. `order` is what the sender asked for.
+    a long recording was cut into pieces. `order` is what the sender asked for. `former` are the
+    runs that the id had before, newest last.
     """
 
     job_id: str
@@ -220,6 +221,7 @@ class Job:
     traceparent: str | None = None
     board: Board | None = None
     order: Order = DEFAULT
+    former: tuple[str, ...] = ()
 
     @property
     def delivery_id(self) -> str:

@@ -77,6 +77,8 @@ RETRY_DELAYS_S: Final = (60, 300, 900)
 """Seconds before the first, second and every further try of a failed step (row A18)."""
 HISTORY_MAX: Final = 200
 """Changes kept with a job; three days of callbacks make about 60."""
+FORMER_RUNS_MAX: Final = 32
+"""Runs that an id had before and that its record still knows: each is a sender's own new try."""
 WARNINGS_MAX: Final = 20
 """Warnings kept with a job."""
 REASON_CHARS_MAX: Final = 500

@@ -34,7 +34,9 @@ def receive(
 ) -> tuple[Job, tuple[ev.Effect, ...]]:
     """Return the job that answers for `upload`, and what must be done.
 
-    A run that was recorded before is that job, whatever has become of it since. Otherwise:
+    A run that was recorded before is that job, whatever has become of it since, and also when the
+    id has begun anew: who finished its upload may have died before writing down what came of it.
+    Otherwise:
     The same bytes again are the same job; its result is delivered once more where the LMS did
     not take it. A job that came to nothing starts anew under its old id. Raises
     ConflictingUpload when other bytes or another organization hold the id, and Unavailable for
@@ -42,7 +44,7 @@ def receive(
     """
     if existing is None:
         return _begin(upload, now, policy, fence=0)
-    if existing.run == upload.run:
+    if upload.run in {existing.run, *existing.former}:
         return existing, ()
     if existing.organization_id != upload.organization_id:
         raise ConflictingUpload(
@@ -52,7 +54,8 @@ def receive(
         job, effects = _begin(upload, now, policy, fence=existing.fence)
         history = (*existing.history, *job.history)[-limits.HISTORY_MAX :]
         old = ev.Discard(job_id=existing.job_id, run=existing.run)
-        return replace(job, history=history), (*effects, old)
+        former = (*existing.former, existing.run)[-limits.FORMER_RUNS_MAX :]
+        return replace(job, history=history, former=former), (*effects, old)
     if existing.source.sha256 == upload.source.sha256:
         _check_order(existing, upload)
         return _again(existing, now, policy)

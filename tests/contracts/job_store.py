@@ -372,6 +372,7 @@ def a_full_job(job_id: str = "course-v1:Uni+Physik~1@2026=A") -> Job:
             variants=("thumbnail", "original"),
             image_format="webp",
         ),
+        former=("5c0e5b52-6a53-4c1c-8d0e-6f2b1a3c4d5e",),
         history=(
             Change(at=START + 1 / 3, event="Received", state=State.QUEUED),
             Change(at=START + 1 / 3, event="Retried", state=State.QUEUED, note=note),

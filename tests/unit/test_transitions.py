@@ -251,11 +251,28 @@ def test_a_job_that_came_to_nothing_starts_anew(state: State, data: bytes) -> No
     upload = an_upload(run="run-2", data=data)
     job, effects = receive(old, upload, LATE, POLICY)
     fresh, _ = receive(None, upload, LATE, POLICY)
-    assert job == replace(fresh, fence=old.fence, history=(*old.history, *fresh.history))
+    history = (*old.history, *fresh.history)
+    assert job == replace(fresh, fence=old.fence, history=history, former=("run-1",))
     assert set(effects) == {
         ev.Discard(job_id=old.job_id, run="run-1"),
         ev.Publish(message=message_of(job)),
     }
+
+
+@pytest.mark.parametrize("state", sorted(State))
+def test_a_run_that_the_id_has_left_behind_does_not_begin_again(state: State) -> None:
+    """Who finished its upload may have died before saying so, and the sweep finishes it again."""
+    job = replace(job_in(state), former=("run-0",))
+    assert receive(job, an_upload(run="run-0", data=b"other"), LATE, POLICY) == (job, ())
+
+
+def test_the_runs_that_an_id_had_are_bounded() -> None:
+    job = queued()
+    for number in range(limits.FORMER_RUNS_MAX + 2):
+        ended = replace(job, state=State.FAILED)
+        job, _ = receive(ended, an_upload(run=f"new-{number}"), LATE, POLICY)
+    assert len(job.former) == limits.FORMER_RUNS_MAX
+    assert job.former[-1] == f"new-{limits.FORMER_RUNS_MAX}"
 
 
 @pytest.mark.parametrize("state", sorted(RESTARTABLE))
@@ -762,7 +779,7 @@ def test_a_history_stays_bounded_over_many_runs() -> None:
     job = queued()
     for number in range(limits.HISTORY_MAX):
         job = step(job, ev.Cancelled(), T0 + number)
-        job, _ = receive(job, an_upload(run=f"run-{number}"), T0 + number, POLICY)
+        job, _ = receive(job, an_upload(run=f"later-{number}"), T0 + number, POLICY)
     assert len(job.history) == limits.HISTORY_MAX
     assert job.history[-1].event == "Received"
 
