@@ -16,11 +16,14 @@ ENV LANG=C.UTF-8 \
     PIP_ROOT_USER_ACTION=ignore
 
 # What all services share: an init, no installer. Nothing is written but in /tmp.
+# Linux closes the environment of a program whose file its user may not read: so tini, which starts
+# with the service's keys, does not show them to a decoder that was taken over.
 FROM base AS runtime
 # Debian keeps one version of a package, so a build with a pinned one fails after the next fix.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends tini \
+    && chmod 0711 /usr/bin/tini \
     && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* \
     && rm -rf "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')/ensurepip" \
         /usr/local/lib/python3*/site-packages/* /usr/local/bin/pip* /usr/share/python-wheels

@@ -11,6 +11,7 @@ from flask import Flask
 
 from confirmer.main import create_app
 from infra import http_server, logging, settings, wiring
+from infra.hidden import hide
 from infra.listening import bound
 from infra.settings import Settings, SettingsError
 
@@ -23,6 +24,7 @@ _GRACE_S: Final = 8
 def main() -> NoReturn:
     """Serve until SIGTERM and exit with status 0; with another if the service cannot start."""
     os.umask(0o077)
+    hide()
     try:
         chosen = settings.load()
         settings.check_secret(chosen, "internal_service_key")

@@ -30,6 +30,7 @@ class OpenPiece:
     retries: int = 0
     due_at: float = 0.0
     lease_until: float | None = None
+    outage_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +109,21 @@ def released(board: Board, number: int, claim: int) -> Board:
     return _with(board, replace(piece, claims=piece.claims - 1, lease_until=None))
 
 
-def put_off(board: Board, number: int, claim: int, due_at: float) -> Board:
-    """Take the piece back for another try at `due_at`; raises LeaseLost."""
+def put_off(
+    board: Board, number: int, claim: int, *, due_at: float, outage_since: float | None
+) -> Board:
+    """Take the piece back for another try at `due_at`; raises LeaseLost. An outage costs no try."""
     piece = _held(board, number, claim)
     return _with(
         board,
-        replace(piece, claims=0, retries=piece.retries + 1, due_at=due_at, lease_until=None),
+        replace(
+            piece,
+            claims=0,
+            retries=piece.retries + (outage_since is None),
+            due_at=due_at,
+            lease_until=None,
+            outage_since=outage_since,
+        ),
     )
 
 

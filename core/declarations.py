@@ -11,14 +11,22 @@ import hmac
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from core import limits
-from core.errors import AlreadyExists, MissingObject, Unavailable
+from core.errors import AlreadyExists, MissingObject, UnreadableRecord
 from core.job import declaration_key, outcome_key, run_of
 from core.ports import ObjectStore
 
 Kind = TypeVar("Kind", "Declaration", "Outcome")
+_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "int": (int,),
+    "float": (int, float),
+    "Mapping[str, str]": (dict,),
+}
+"""What stands in a document for a field of each annotation that the two classes have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +66,7 @@ def write_declaration(objects: ObjectStore, declared: Declaration) -> None:
 def read_declaration(objects: ObjectStore, run: str) -> Declaration | None:
     """Return the declaration of a run, or None for a run that was not declared.
 
-    Fields that a later release has written are passed over. Raises Unavailable for one that
+    Fields that a later release has written are passed over. Raises UnreadableRecord for one that
     cannot be understood.
     """
     return _read(objects, declaration_key(run), Declaration)
@@ -124,11 +132,20 @@ def _read(objects: ObjectStore, key: str, kind: type[Kind]) -> Kind | None:
             data = b"".join(_pieces(body.read))
     except MissingObject:
         return None
-    known = {each.name for each in fields(kind)}
     try:
-        return kind(**{name: value for name, value in json.loads(data).items() if name in known})
+        return kind(**_members(kind, json.loads(data)))
     except (ValueError, TypeError, AttributeError) as error:
-        raise Unavailable(f"{key} cannot be understood: {type(error).__name__}") from error
+        reason = f"{key} cannot be understood: {type(error).__name__}"
+        raise UnreadableRecord(reason) from error
+
+
+def _members(kind: type[Kind], said: Any) -> Mapping[str, Any]:
+    """Return what `kind` has a field for; raises TypeError where something else stands there."""
+    types = {each.name: _TYPES[str(each.type)] for each in fields(kind)}
+    known = {name: value for name, value in said.items() if name in types}
+    if wrong := [name for name, value in known.items() if not isinstance(value, types[name])]:
+        raise TypeError(f"{wrong[0]} has another type")
+    return known
 
 
 def _pieces(read: Any) -> Iterator[bytes]:

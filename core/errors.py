@@ -10,11 +10,11 @@ LecternError
 ├── Gone 410
 ├── TooLarge 413
 ├── Busy 429               TooManyGuesses
-├── Unavailable 503        StoreFull
+├── Unavailable 503        StoreFull, UnreadableRecord
 ├── MediaError             the file's own fault, final: UnreadableMedia, NoVideoStream,
 │                          DamagedSource, MediaTooComplex, EncodeFailed, BadOutput
-├── PassingFailure         worth another try: EncoderKilled, EncoderStalled, StepTimedOut,
-│                          ScratchFull, WorkerLost
+├── PassingFailure         worth another try: EncoderKilled, EncoderMissing, EncoderStalled,
+│                          StepTimedOut, ScratchFull, WorkerLost
 ├── Interrupted            the worker must stop: hand the step back, no try is spent
 └── ProtocolError          a rule between workers: AlreadyExists, MissingObject, LeaseLost,
                            LeaseHeld, NotDue, StaleMessage, InvalidTransition, BadMessage
@@ -28,11 +28,16 @@ from typing import ClassVar
 
 
 class LecternError(Exception):
-    """Base of all errors: a stable code, an HTTP status, and whether trying again may help."""
+    """Base of all errors: a stable code, an HTTP status, and whether trying again may help.
+
+    `outage` is true where what a step rests on is at fault, so that the error says nothing of the
+    file and must not cost it.
+    """
 
     code: ClassVar[str] = "internal_error"
     http_status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
+    outage: ClassVar[bool] = False
 
     @property
     def detail(self) -> str:
@@ -168,17 +173,28 @@ class TooManyGuesses(Busy):
 
 
 class Unavailable(LecternError):
-    """A store or the bus does not answer; the same request may succeed later."""
+    """A store or the bus does not answer; the same request may succeed later.
+
+    `told` is what callers hear of it: the words of the error itself are for the log.
+    """
 
     code = "unavailable"
     http_status = 503
     retryable = True
+    outage = True
+    told: ClassVar[str] = "a store or the bus does not answer; send the request again"
 
 
 class StoreFull(Unavailable):
     """The object store has no room left for this object."""
 
     code = "store_full"
+
+
+class UnreadableRecord(Unavailable):
+    """What is recorded cannot be read by this release, as after a rollback; it is left alone."""
+
+    told = "this was recorded by another release of the service; ask again when it is back"
 
 
 class MediaError(LecternError):
@@ -237,6 +253,13 @@ class EncoderKilled(PassingFailure):
     code = "encoder_killed"
 
 
+class EncoderMissing(PassingFailure):
+    """A program that the step needs could not be started: a bad release, or no memory for it."""
+
+    code = "encoder_missing"
+    outage = True
+
+
 class EncoderStalled(PassingFailure):
     """The encoder made no progress for the length of the stall budget."""
 
@@ -253,6 +276,7 @@ class ScratchFull(PassingFailure):
     """The worker's own disk has no room left."""
 
     code = "scratch_full"
+    outage = True
 
 
 class WorkerLost(PassingFailure):

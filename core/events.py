@@ -103,13 +103,14 @@ class PieceMade:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PieceRetried:
-    """The piece failed for a passing reason and is due again after `delay_s`."""
+    """The piece failed for a passing reason and is due again after `delay_s`; see `Retried`."""
 
     cut: int
     number: int
     claim: int
     failure: Failure
     delay_s: float
+    outage_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,11 +146,15 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried:
-    """The step failed for a passing reason and is due again after `delay_s`."""
+    """The step failed for a passing reason and is due again after `delay_s`.
+
+    `outage_since` is when the trouble began, for one that costs no try.
+    """
 
     fence: int
     failure: Failure
     delay_s: float
+    outage_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,20 @@ def redelivered(job: Job, now: float, policy: Policy) -> ev.Step:
     return wait(job, State.STORING, now, 0.0, policy, fields, keep_lease=True)
 
 
+def was_begun(job: Job) -> bool:
+    """Return whether any worker has taken the delivery in hand, so that the LMS can know of it."""
+    log = job.delivery
+    return job.claims > 0 or log is None or log.attempts > 0 or log.path is not None
+
+
+def kept_until(log: DeliveryLog, now: float, policy: Policy) -> float:
+    """Return until when the result of a delivery that failed is kept for another one.
+
+    Not before the delivery's window ends: who answers 413 on a Friday evening may see it on Monday.
+    """
+    return max(now + policy.confirm_ttl_s, log.since + policy.store_retry_for_s)
+
+
 def outcome(job: Job, words: str) -> DeliveryLog | None:
     """Return the delivery's log with its last outcome in `words`."""
     if job.delivery is None:

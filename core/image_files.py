@@ -18,9 +18,10 @@ from core.sniffing import ACCEPTED_IMAGES, sniff_image
 _READERS = {ImageKind.JPEG: read_jpeg, ImageKind.PNG: read_png, ImageKind.WEBP: read_webp}
 
 
-def read_image(data: bytes) -> Cleaned:
+def read_image(data: bytes, *, profile: bool = True) -> Cleaned:
     """Return what the file's headers say, and the file without all that is no picture.
 
+    Without `profile`, a colour profile is left out as if it had never been there.
     Raises UnsupportedType for what is no JPEG, PNG or WebP, TooLarge, DamagedSource for a file
     that breaks off or contradicts itself, MediaTooComplex for one over a bound, UnreadableMedia
     for a coding that browsers do not show.
@@ -32,7 +33,7 @@ def read_image(data: bytes) -> Cleaned:
         )
     if len(data) > limits.IMAGE_BYTES_MAX:
         raise TooLarge(f"the image has {len(data)} bytes; {limits.IMAGE_BYTES_MAX} are the most")
-    cleaned = _READERS[kind](data)
+    cleaned = _READERS[kind](data, profile=profile)
     if len(cleaned.data) > len(data):
         raise DamagedSource("the file is not put together as its kind must be")
     accept_image(cleaned.info)

@@ -61,7 +61,7 @@ class _Reading:
     dropped: dict[str, None] = field(default_factory=dict)
 
 
-def read_jpeg(data: bytes) -> Cleaned:
+def read_jpeg(data: bytes, *, profile: bool = True) -> Cleaned:
     """Return the first picture of a JPEG file; see `core.image_files.read_image`."""
     reading, at, count = _Reading(), len(_SOI), 0
     while True:
@@ -75,6 +75,8 @@ def read_jpeg(data: bytes) -> Cleaned:
         at = _scan(reading, data, end) if marker == _SOS else end
     if len(data) > at:
         reading.dropped[MORE_PICTURES if data.find(_SOI, at) >= 0 else "trailing bytes"] = None
+    if not profile:
+        reading.profile.clear()
     return _cleaned(reading, len(data))
 
 
@@ -123,10 +125,10 @@ def _take(reading: _Reading, marker: int, payload: bytes) -> None:
 
 
 def _frame(reading: _Reading, marker: int, payload: bytes) -> None:
+    if reading.frame is not None:  # overwritten pixels look like a header of any coding
+        raise DamagedSource("the image has two headers; the file is damaged")
     if marker not in _TAKEN:
         raise UnreadableMedia("the JPEG is lossless or arithmetically coded; export it as baseline")
-    if reading.frame is not None:
-        raise DamagedSource("the image has two headers; the file is damaged")
     try:
         bits, height, width, components = struct.unpack_from(">BHHB", payload)
     except struct.error as error:
@@ -170,7 +172,8 @@ def _cleaned(reading: _Reading, size: int) -> Cleaned:
         parts.append(_segment(_APP0, reading.jfif))
     if reading.turned != UPRIGHT:
         parts.append(_segment(_APP1, _EXIF + only_orientation(reading.turned)))
-    parts += _profile(reading)
+    profile = _profile(reading)
+    parts += profile
     if reading.adobe:
         parts.append(_segment(_APP14, reading.adobe))
     info = ImageInfo(
@@ -180,6 +183,7 @@ def _cleaned(reading: _Reading, size: int) -> Cleaned:
         height=height,
         orientation=reading.turned,
         cmyk=components == _CMYK,
+        profile=bool(profile),
         dropped=tuple(reading.dropped),
     )
     return Cleaned(info=info, data=b"".join([*parts, *reading.body, b"\xff\xd9"]))

@@ -50,7 +50,7 @@ class _Reading:
     pixels: bool = False
 
 
-def read_png(data: bytes) -> Cleaned:
+def read_png(data: bytes, *, profile: bool = True) -> Cleaned:
     """Return what a PNG file holds; see `core.image_files.read_image`."""
     reading, head = _Reading(), None
     for kind, payload, intact in _chunks(data, reading):
@@ -60,6 +60,9 @@ def read_png(data: bytes) -> Cleaned:
             _take(reading, kind, payload, intact=intact)
     if head is None or not reading.pixels:
         raise DamagedSource("the file holds no picture; it is damaged")
+    if not profile:
+        reading.chunks = [(kind, payload) for kind, payload in reading.chunks if kind != b"iCCP"]
+        reading.told -= {b"iCCP"}
     return _cleaned(reading, head, len(data))
 
 
@@ -145,6 +148,7 @@ def _cleaned(reading: _Reading, head: tuple[int, ...], size: int) -> Cleaned:
         orientation=reading.turned,
         depth=depth,
         frames=reading.frames if moving else 1,
+        profile=b"iCCP" in reading.told,
         lossless=True,
         gamma=_gamma(reading),
         dropped=tuple(reading.dropped),

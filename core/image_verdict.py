@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
-from core.images import ImageFormat, ImageInfo, ImagePlan, Likeness, VariantPlan
+from core.images import (
+    ImageFormat,
+    ImageInfo,
+    ImageKind,
+    ImagePlan,
+    Likeness,
+    VariantPlan,
+)
 
 _SAME_PICTURE: Final = 0.5
 """Mean SSIM below which two pictures are different ones: turned, grey, of wrong colours. A photo at
@@ -50,12 +58,43 @@ def _checks(info: ImageInfo, plan: VariantPlan, made: MadeFacts) -> Iterator[tup
     yield made.likeness.mean >= _SAME_PICTURE, "it does not show what its source shows"
 
 
-def below_bar(plan: ImagePlan, variant: VariantPlan, made: MadeFacts) -> str | None:
-    """Return what to tell where a lossy variant had to stay below its quality's bar."""
+class Short(StrEnum):
+    """Why an encoder stopped short of its bar, in words for the image's sender."""
+
+    SIZE = "it would be larger than the source otherwise"
+    FORMAT = "its format comes no nearer"
+
+
+def below_bar(
+    plan: ImagePlan, variant: VariantPlan, made: MadeFacts, why: Short | None
+) -> str | None:
+    """Return what to tell where a lossy variant stays below its quality's bar.
+
+    `why` is None where its encoder had seen the bar reached.
+    """
     if made.likeness.low >= plan.quality.bar - _BAR_SLACK:
         return None
-    return (
+    told = (
         f"the {variant.variant} is less like its source (SSIM {made.likeness.low:.3f}) than "
-        f"quality {plan.quality.name} asks for ({plan.quality.bar:g}): "
-        "it would be larger than the source otherwise"
+        f"quality {plan.quality.name} asks for ({plan.quality.bar:g})"
     )
+    return f"{told}: {why}" if why else told
+
+
+def kept_remarks(info: ImageInfo, plan: VariantPlan) -> Iterator[str]:
+    """Yield what to tell of a variant that is the source's own pictures."""
+    if plan.encode and (not plan.whole or plan.encode != info.kind.value):
+        yield (
+            f"the {plan.variant} is the source as it was: "
+            f"as {plan.encode.upper()} of {plan.width}x{plan.height} it would be larger"
+        )
+    if info.cmyk:
+        yield f"the {plan.variant} keeps its printing colours: in sRGB it would be larger"
+    if info.shown_lying:
+        yield (
+            f"the {plan.variant} is kept lying, with an EXIF that says how to turn it: "
+            f"not every viewer heeds that in a {_SPELLED[info.kind]}"
+        )
+
+
+_SPELLED: Final = {ImageKind.JPEG: "JPEG", ImageKind.PNG: "PNG", ImageKind.WEBP: "WebP"}

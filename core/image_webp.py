@@ -38,7 +38,7 @@ class _Reading:
     dropped: dict[str, None] = field(default_factory=dict)
 
 
-def read_webp(data: bytes) -> Cleaned:
+def read_webp(data: bytes, *, profile: bool = True) -> Cleaned:
     """Return what a WebP file holds; see `core.image_files.read_image`."""
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data) or end < _RIFF:
@@ -48,6 +48,8 @@ def read_webp(data: bytes) -> Cleaned:
         _take(reading, kind, payload)
     if end < len(data):
         reading.dropped["trailing bytes"] = None
+    if not profile:
+        reading.profile = b""
     return _cleaned(reading, len(data))
 
 
@@ -142,6 +144,7 @@ def _cleaned(reading: _Reading, size: int) -> Cleaned:
         height=height,
         orientation=reading.turned,
         frames=max(reading.frames, 1),
+        profile=bool(reading.canvas and reading.profile),
         lossless=reading.lossless,
         dropped=tuple(reading.dropped),
     )

@@ -138,9 +138,9 @@ class ImageInfo:
 
     `width` and `height` are as stored, `orientation` is EXIF's, 1 to 8 (8 and all from 5 on are
     turned on their side). `frames` is 1 for a still, `depth` the bits of a channel, `gamma` PNG's
-    where nothing better says what its colours mean. `lossless` says that no coding has lost
-    anything yet. `dropped` names what the file holds besides one picture, its colours and its
-    animation, in the words of its format.
+    where nothing better says what its colours mean. `profile` says that a colour profile does, by
+    its outside. `lossless` says that no coding has lost anything yet. `dropped` names what the file
+    holds besides one picture, its colours and its animation, in the words of its format.
     """
 
     kind: ImageKind
@@ -151,6 +151,7 @@ class ImageInfo:
     depth: int = 8
     frames: int = 1
     cmyk: bool = False
+    profile: bool = False
     lossless: bool = False
     gamma: float | None = None
     dropped: tuple[str, ...] = ()
@@ -165,6 +166,14 @@ class ImageInfo:
         """Return width and height as it is looked at."""
         sideways = self.orientation >= _SIDEWAYS
         return (self.height, self.width) if sideways else (self.width, self.height)
+
+    @property
+    def shown_lying(self) -> bool:
+        """Return whether it must be turned, and not every viewer heeds what its EXIF says of that.
+
+        In a JPEG all browsers do; in a PNG some, in a WebP few.
+        """
+        return self.orientation > 1 and self.kind is not ImageKind.JPEG
 
 
 _SIDEWAYS: Final = 5
@@ -216,7 +225,8 @@ class VariantPlan:
     It is `whole` where it has as many pixels as the source. `encode` is None where the source's own
     pictures are kept; it may be `lossless`, `lossy`, or the smaller of both. `moving` says that it
     is an animation, `least_saving` what share of the source's bytes an encode of the same size must
-    save to be worth the loss.
+    save to be worth the loss. `plainer` says that even an encode below the quality's bar is better
+    than the source's own pictures.
     """
 
     variant: Variant
@@ -228,6 +238,7 @@ class VariantPlan:
     lossy: bool = False
     moving: bool = False
     least_saving: float = 0.0
+    plainer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,8 +317,14 @@ def _variant(info: ImageInfo, wanted: Wanted, variant: Variant) -> VariantPlan:
         lossless=info.lossless and encode in _LOSSLESS,
         lossy=encode in _LOSSY and not (whole and same_format and info.lossless),
         moving=_moves(info) and encode is not None,
-        least_saving=_WORTH_SAVING if whole and same_format and not info.lossless else 0.0,
+        least_saving=_WORTH_SAVING if same_format and _good_as_it_is(info, whole=whole) else 0.0,
+        plainer=not whole or info.cmyk,
     )
+
+
+def _good_as_it_is(info: ImageInfo, *, whole: bool) -> bool:
+    """Return whether the source's own pictures serve as well, and another loss would not."""
+    return whole and not (info.lossless or info.cmyk or info.shown_lying)
 
 
 def _moves(info: ImageInfo) -> bool:
@@ -347,9 +364,10 @@ def _remarks(info: ImageInfo, order: ImageOrder) -> Iterator[str]:
     yield from _left_out(info.dropped)
 
 
+BAD_PROFILE: Final = "the image's colour profile cannot be used: it is left out"
 _TOLD: Final = {
     "more pictures": "the file holds more pictures than one, or a map for HDR: the first is kept",
-    "profile": "the image's colour profile cannot be read: its colours are taken as sRGB",
+    "profile": BAD_PROFILE,
 }
 
 

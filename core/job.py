@@ -195,7 +195,8 @@ class Job:
     `due_at` is the earliest time of the next step, `wake_at` when the sweep must look again.
     `traceparent` is the span that brought the upload: see `core.trace`. `board` is there from when
     a long recording was cut into pieces. `order` is what the sender asked for. `former` are the
-    runs that the id had before, newest last.
+    runs that the id had before, newest last. `outage_since` is since when an outage of what its
+    steps rest on holds the job up.
     """
 
     job_id: str
@@ -222,6 +223,7 @@ class Job:
     board: Board | None = None
     order: Order = DEFAULT
     former: tuple[str, ...] = ()
+    outage_since: float | None = None
 
     @property
     def delivery_id(self) -> str:

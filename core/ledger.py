@@ -7,7 +7,7 @@ unfinished record has a `wake_at`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -100,14 +100,19 @@ class Ledger:
 
         after = self.jobs.update(job_id, change)
         self._log(before, after, effects)
+        self._publish_all(effect for effect in effects if isinstance(effect, ev.Publish))
         for effect in effects:
             self._perform(effect, after)
         return after
 
+    def _publish_all(self, effects: Iterable[ev.Publish]) -> None:
+        """Publish until the bus does not answer: each further message would wait as long again."""
+        for effect in effects:
+            if not self._publish(effect):
+                return
+
     def _perform(self, effect: ev.Effect, job: Job) -> None:
         match effect:
-            case ev.Publish():
-                self._publish(effect)
             case ev.Discard() if effect.run != job.run:
                 self._discard_earlier(effect)
             case ev.Discard():
@@ -115,12 +120,14 @@ class Ledger:
             case ev.Forget():
                 self.jobs.forget(effect.job_id, effect.run)
 
-    def _publish(self, effect: ev.Publish) -> None:
-        """Publish, and leave it to the sweep where the bus does not answer."""
+    def _publish(self, effect: ev.Publish) -> bool:
+        """Publish, or return False where the bus does not answer: the sweep does it later."""
         try:
             self.bus.publish(effect.message, delay_s=effect.delay_s)
         except Unavailable as error:
             self.log.emit("bus.unavailable", job_id=effect.message.job_id, reason=error.detail)
+            return False
+        return True
 
     def _discard_earlier(self, effect: ev.Discard) -> None:
         """Delete what a restarted job left, or leave it to the sweep, whose orphans they are."""

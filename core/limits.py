@@ -77,6 +77,9 @@ RETRY_DELAYS_S: Final = (60, 300, 900)
 """Seconds before the first, second and every further try of a failed step (row A18)."""
 HISTORY_MAX: Final = 200
 """Changes kept with a job; three days of callbacks make about 60."""
+OUTAGE_RETRY_MAX_S: Final = 3600
+"""Longest time until a step is tried again that an outage stopped: a large recording is fetched for
+each try. Three days of them make about 80."""
 FORMER_RUNS_MAX: Final = 32
 """Runs that an id had before and that its record still knows: each is a sender's own new try."""
 WARNINGS_MAX: Final = 20
@@ -89,6 +92,8 @@ SWEEP_BATCH: Final = 200
 """Jobs that one sweep step loads at once."""
 SWEEP_JOBS_MAX: Final = 20_000
 """Jobs that one sweep handles before it leaves the rest to the next."""
+SWEEP_UNREAD_TOLD_MAX: Final = 20
+"""Jobs with unreadable records that a sweep names, each in a line; the others it only counts."""
 MESSAGE_BYTES_MAX: Final = 16 * KIB
 """Bytes of one bus message; Pub/Sub would take 10,000,000."""
 
@@ -204,6 +209,10 @@ POLL_S: Final = 0.05
 """Pause of an idle embedded worker between two looks at the bus: the most that a job waits.
 
 A tree of six idle processes takes about 3% of a core for it."""
+SILENT_BUS_PAUSE_MAX_S: Final = 5.0
+"""Longest pause of such a worker while the bus does not answer; each is twice the one before."""
+SILENT_BUS_TOLD_S: Final = 60.0
+"""Pause between two log lines of a worker about that: the disk that is full may be the log's."""
 STOP_S: Final = 10.0
 """From the request to stop until the last process is gone; Cloud Run gives as long."""
 MESSAGE_DELIVERIES_MAX: Final = 100

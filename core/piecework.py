@@ -69,6 +69,7 @@ def cut_step(job: Job, event: ev.PiecesCut, now: float, policy: Policy) -> ev.St
         "lease_until": None,
         "claims": 0,
         "failure": None,
+        "outage_since": None,
         "board": board,
         "progress": board.progress,
         "source": replace(job.source, media=event.source_media),
@@ -92,7 +93,13 @@ def piece_step(job: Job, event: ev.OfPiece, now: float, policy: Policy) -> ev.St
             back = _publish(job, event.number)
             return {"board": boards.released(board, event.number, event.claim)}, (back,)
         case ev.PieceRetried():
-            later = boards.put_off(board, event.number, event.claim, now + event.delay_s)
+            later = boards.put_off(
+                board,
+                event.number,
+                event.claim,
+                due_at=now + event.delay_s,
+                outage_since=event.outage_since,
+            )
             again = _publish(job, event.number, delay_s=event.delay_s)
             return {"board": later, "failure": event.failure}, (again,)
         case ev.PieceMade():

@@ -195,8 +195,21 @@ class ReadSigner(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A job whose record this release cannot read, and why not; no more is known of it."""
+
+    job_id: str
+    reason: str
+
+
 class JobStore(Protocol):
-    """What is known of each job. A returned write survives the loss of power."""
+    """What is known of each job. A returned write survives the loss of power.
+
+    A record that another release wrote and this one cannot read stays as it is, and keeps nobody
+    from the others: `get` and `update` of its job raise UnreadableRecord, `due` names it, `recent`
+    passes it over.
+    """
 
     def get(self, job_id: str) -> Job | None:
         """Return the job as it was last written, or None."""
@@ -211,7 +224,7 @@ class JobStore(Protocol):
         """
         ...
 
-    def due(self, now: float, *, limit: int) -> list[Job]:
+    def due(self, now: float, *, limit: int) -> Sequence[Job | Unreadable]:
         """Return at most `limit` jobs whose `wake_at` is not after `now`, oldest first."""
         ...
 

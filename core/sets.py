@@ -92,11 +92,14 @@ def grant_of(job: Job, now: float, policy: Policy) -> SetGrant | None:
     """Return what a URL for `job`'s set may open if it is made now; None without a set.
 
     It lives as long as the objects do if the LMS takes the result now; once it has, until they
-    are deleted.
+    are deleted. A worker's `job` is as it was when the worker took it: after the lease another may
+    have handed the result over, so what comes later prolongs nothing.
     """
     if job.output is None or job.output.ladder is None or not _keeps(job):
         return None
-    kept_until = job.wake_at if job.state is not State.STORING else now + policy.confirm_ttl_s
+    held_until = now if job.lease_until is None else min(now, job.lease_until)
+    taken_now = job.state is State.STORING
+    kept_until = held_until + policy.confirm_ttl_s if taken_now else job.wake_at
     fence = job.output.ladder.fence
     return SetGrant(run=job.run, fence=fence, expires_at=int(kept_until))
 

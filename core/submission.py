@@ -16,8 +16,9 @@ from core.transitions import advance, message_of
 class Upload:
     """A committed source that asks to become a job, in the trace of its request if it has one.
 
-    `committed_at` is None for a source that nobody takes for an orphan: that of a direct upload,
-    which is declared.
+    `committed_at` is when the source was there for certain. That of a direct upload is no orphan
+    while it is declared, but others may settle it while its finisher sleeps. None is for a source
+    that stays.
     """
 
     job_id: str

@@ -19,7 +19,7 @@ _CUE_CHARS_MAX: Final = 2_000
 """Characters of one cue; a screen holds about 200."""
 _TIME: Final = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
 _TIMING: Final = re.compile(rf"^\s*{_TIME}\s+-->\s+{_TIME}(?:\s+(.*))?$")
-_SETTING: Final = re.compile(r"^(?:align|line|position|size|vertical):[a-z0-9.,%-]{1,32}$")
+_SETTING: Final = re.compile(r"(?:align|line|position|size|vertical):[a-z0-9.,%-]{1,32}")
 _OVERRIDE: Final = re.compile(r"\{\\[^{}]*+\}")
 """What ASS puts before a text, and some write into SRT."""
 _TAG: Final = re.compile(r"</?([A-Za-z]\w*+)[^<>]*+>|<[\d:.]++>")
@@ -29,7 +29,7 @@ _MINUTE: Final = 60
 _HOUR: Final = 3600
 _NO_CUES: Final = ("WEBVTT", "NOTE", "STYLE", "REGION", "X-TIMESTAMP-MAP")
 _BLANK: Final = re.compile(r"\n[ \t]*\n")
-_LANGUAGE: Final = re.compile(r"^[a-z]{2,3}(?:-[a-z0-9]{2,8}){0,3}$", re.IGNORECASE)
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{2,8}){0,3}", re.IGNORECASE)
 _SHORT: Final = {
     "ara": "ar", "ces": "cs", "chi": "zh", "cze": "cs", "dan": "da", "deu": "de", "dut": "nl",
     "ell": "el", "eng": "en", "fin": "fi", "fra": "fr", "fre": "fr", "ger": "de", "gre": "el",
@@ -135,7 +135,7 @@ def _cue(block: list[str], line: int) -> Cue | None:
             start_s=_seconds(*times[:4]),
             end_s=_seconds(*times[4:]),
             text=_clean(block[at + 1 :], line),
-            settings=" ".join(s for s in (settings or "").split() if _SETTING.match(s)),
+            settings=" ".join(s for s in (settings or "").split() if _SETTING.fullmatch(s)),
         )
     return None
 
@@ -205,7 +205,7 @@ def timestamp(seconds: float) -> str:
 
 def language(tag: str | None) -> str | None:
     """Return a language's BCP 47 tag, or None for one that is unknown or not a tag."""
-    if not tag or not _LANGUAGE.match(tag) or tag.lower() in {"und", "mis", "mul", "zxx"}:
+    if not tag or not _LANGUAGE.fullmatch(tag) or tag.lower() in {"und", "mis", "mul", "zxx"}:
         return None
     first, *rest = tag.split("-")
     return "-".join((_SHORT.get(first.lower(), first.lower()), *rest))

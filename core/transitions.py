@@ -215,6 +215,8 @@ def _guard_confirm(job: Job, event: ev.Confirmed) -> None:
         raise Gone("the job was not confirmed in time and its files were removed; send it again")
     if ev.Confirmed not in TRANSITIONS[job.state] or job.output is None:
         raise NotReady(f"the job is {job.state} and has no output to confirm")
+    if job.state is State.STORING and job.former and not handing_over.was_begun(job):
+        raise NotReady("this is about an earlier result of the id; the new one was not sent yet")
     if event.sha256 is not None and event.sha256.lower() != job.output.sha256:
         raise ChecksumMismatch(
             f"the stored result has sha256 {job.output.sha256}; nothing was deleted"
@@ -243,7 +245,12 @@ def _step(job: Job, event: ev.Event, now: float, policy: Policy) -> ev.Step:  # 
         case ev.Encoded():
             return _encoded(job, event, now, policy)
         case ev.Retried():
-            fields = {"retries": job.retries + 1, "failure": event.failure, "progress": 0}
+            fields = {
+                "retries": job.retries + (event.outage_since is None),
+                "outage_since": event.outage_since,
+                "failure": event.failure,
+                "progress": 0,
+            }
             return wait(job, State.QUEUED, now, event.delay_s, policy, fields)
         case ev.DeliveryDeferred():
             return handing_over.deferred(job, event, now, policy)
@@ -306,6 +313,7 @@ def _encoded(job: Job, event: ev.Encoded, now: float, policy: Policy) -> ev.Step
         "delivery": DeliveryLog(since=now),
         "failure": None,
         "retries": 0,
+        "outage_since": None,
         "progress": 100,
     }
     return wait(job, State.STORING, now, 0.0, policy, fields)
@@ -319,6 +327,7 @@ def _gave_up(
     fields = {**NO_LEASE, "failure": event.failure, "wake_at": now + policy.confirm_ttl_s}
     if job.delivery is not None:
         fields["delivery"] = handing_over.outcome(job, event.failure.reason)
+        fields["wake_at"] = handing_over.kept_until(job.delivery, now, policy)
     if isinstance(event, ev.Poisoned):
         fields["fence"] = job.fence + 1
     return fields, ()

@@ -34,6 +34,7 @@ from core.errors import (
     StoreFull,
     TooLarge,
     Unavailable,
+    UnreadableRecord,
     UnsupportedType,
 )
 from core.images import ImageKind
@@ -284,7 +285,7 @@ def _decide(declared: Declaration, ledger: Ledger, sessions: DirectUploads) -> O
     """
     run = declared.run
     try:
-        upload = _examine(declared, ledger.objects)
+        upload = replace(_examine(declared, ledger.objects), committed_at=ledger.clock.now())
         outcome = read_outcome(ledger.objects, run)  # another may have decided meanwhile
         if outcome is not None:
             return outcome
@@ -303,7 +304,11 @@ def _decide(declared: Declaration, ledger: Ledger, sessions: DirectUploads) -> O
 
 
 def _examine(declared: Declaration, objects: ObjectStore) -> Upload:
-    """Read the whole object once; raises what is wrong with it, and MissingObject."""
+    """Read the whole object once; raises what is wrong with it, and MissingObject.
+
+    Raises Unavailable for an order that this release does not know: another has taken it.
+    """
+    order = _order(declared)
     digest, size, head = hashlib.sha256(), 0, b""
     with objects.open(source_key(declared.run)) as body:
         while piece := body.read(limits.CHUNK_BYTES):
@@ -318,7 +323,6 @@ def _examine(declared: Declaration, objects: ObjectStore) -> Upload:
     if isinstance(container, ImageKind) and size > limits.IMAGE_BYTES_MAX:
         most = limits.IMAGE_BYTES_MAX
         raise TooLarge(f"an image may have at most {most} bytes; send a smaller one")
-    order = order_of(declared.order)
     check_fits(order, is_image=isinstance(container, ImageKind))
     if size != declared.size:
         raise InvalidField(f"{size} bytes arrived and {declared.size} were announced")
@@ -335,6 +339,15 @@ def _examine(declared: Declaration, objects: ObjectStore) -> Upload:
         traceparent=declared.traceparent,
         order=order,
     )
+
+
+def _order(declared: Declaration) -> Order:
+    try:
+        return order_of(declared.order)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UnreadableRecord(
+            f"the declaration of upload {declared.run} cannot be understood: {error}"
+        ) from error
 
 
 def _without_object(declared: Declaration, ledger: Ledger) -> Outcome:

@@ -97,7 +97,7 @@ class Answers:
             return self._fail(error)
         if isinstance(error, Unavailable):
             self.log.emit("http.unavailable", code=error.code, reason=error.detail)
-            error = type(error)("a store or the bus does not answer; send the request again")
+            error = type(error)(error.told)
         elif isinstance(error, BadRequest):
             self.log.emit("event.malformed", reason=error.detail)
         return _answer(error)

@@ -28,7 +28,15 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from core import limits, trace
-from core.errors import BadMessage, BadRequest, LeaseHeld, NotDue, NotFound, StaleMessage
+from core.errors import (
+    BadMessage,
+    BadRequest,
+    LeaseHeld,
+    NotDue,
+    NotFound,
+    StaleMessage,
+    UnreadableRecord,
+)
 from core.events import Buried
 from core.job import UNFINISHED, Failure
 from core.ledger import Ledger
@@ -39,8 +47,8 @@ CODE: Final = "dead_letter"
 """The failure's code of a job that is given up."""
 _PUBSUB_DELIVERIES: Final = "CloudPubSubDeadLetterSourceDeliveryCount"
 _PUBSUB_SUBSCRIPTION: Final = "CloudPubSubDeadLetterSourceSubscription"
-_VOID: Final = (StaleMessage, LeaseHeld, NotDue, NotFound)
-"""The job does not wait for this message."""
+_VOID: Final = (StaleMessage, LeaseHeld, NotDue, NotFound, UnreadableRecord)
+"""The job does not wait for this message; or nobody can read it, and the sweep sees to it later."""
 _COUNT_DIGITS_MAX: Final = 9
 """Digits of a number of deliveries; more are not a number that Pub/Sub or we have written."""
 

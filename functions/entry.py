@@ -45,6 +45,7 @@ from functions.answers import Answers, running
 from functions.sweep import Swept
 from infra import health, logging, settings, wiring
 from infra.clock import new_span_id, new_trace_id
+from infra.hidden import hide
 from infra.settings import Settings, SettingsError
 from infra.wiring import Wiring
 
@@ -168,6 +169,7 @@ def _span(header: str | None) -> str:
 
 def _prepare(app: Flask) -> None:
     """Make the framework's app ours; ends the process with one line for a wrong setting."""
+    hide()
     try:
         chosen = settings.load()
     except SettingsError as error:

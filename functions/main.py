@@ -8,7 +8,14 @@ from dataclasses import replace
 
 from core import limits
 from core.errors import Unavailable
-from functions.sweep import Swept, endless, remove_abandoned, remove_orphans, wake_jobs
+from functions.sweep import (
+    Swept,
+    endless,
+    remove_abandoned,
+    remove_orphans,
+    tell_defect,
+    wake_jobs,
+)
 from functions.uploads import tend_uploads
 from infra.wiring import Wiring
 
@@ -50,6 +57,8 @@ def run_clock(parts: Wiring, stop: Callable[[], bool]) -> None:
                 orphans_at = time.monotonic() + every_s
         except Unavailable as error:
             parts.log.emit("sweep.error", reason=error.detail)
+        except Exception as error:  # noqa: BLE001 - the outermost loop: a defect must not end it
+            tell_defect(parts.ledger, error)
         _wait(parts.settings.sweep_interval_s, stop)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from core import limits
 from core.declarations import Declared, declared_runs, read_declaration
-from core.errors import LecternError, Unavailable
+from core.errors import LecternError, Unavailable, UnreadableRecord
 from core.events import Woken
 from core.job import (
     PREFIXES,
@@ -21,7 +22,7 @@ from core.job import (
     scratch_owner,
 )
 from core.ledger import Ledger
-from core.ports import ObjectInfo
+from core.ports import ObjectInfo, Unreadable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,20 +49,35 @@ def endless() -> bool:
 def wake_jobs(ledger: Ledger, *, enough: Callable[[], bool] = endless) -> Swept:
     """Wake every job whose time has come: requeue, expire, clean or forget it.
 
-    Stops early, before the next job, when `enough()`.
+    Stops early, before the next job, when `enough()`. Jobs whose records cannot be read are named
+    in the log and otherwise left alone.
     """
+    unread: list[Unreadable] = []
+    try:
+        return _wake_due(ledger, enough, unread)
+    finally:
+        _tell_unread(ledger, unread)
+
+
+def _wake_due(ledger: Ledger, enough: Callable[[], bool], unread: list[Unreadable]) -> Swept:
+    """Wake what is due; those that stay due are asked for on top of each batch, and passed over."""
     seen: set[str] = set()
+    stuck = 0
     while len(seen) < limits.SWEEP_JOBS_MAX:
-        due = ledger.jobs.due(ledger.clock.now(), limit=limits.SWEEP_BATCH)
-        fresh = [job.job_id for job in due if job.job_id not in seen]
+        due = ledger.jobs.due(ledger.clock.now(), limit=limits.SWEEP_BATCH + stuck)
+        fresh = [job for job in due if job.job_id not in seen]
         if not fresh:
-            return Swept(jobs=len(seen))
-        for job_id in fresh:
+            return Swept(jobs=len(seen) - len(unread))
+        for job in fresh:
             if enough():
-                return Swept(jobs=len(seen), more=True)
-            _wake(ledger, job_id)
-            seen.add(job_id)
-    return Swept(jobs=len(seen), more=True)
+                return Swept(jobs=len(seen) - len(unread), more=True)
+            seen.add(job.job_id)
+            if isinstance(job, Unreadable):
+                unread.append(job)
+                stuck += 1
+            elif not _wake(ledger, job.job_id):
+                stuck += 1
+    return Swept(jobs=len(seen) - len(unread), more=True)
 
 
 def remove_orphans(
@@ -102,7 +118,7 @@ def remove_abandoned(ledger: Ledger, scratch: Path) -> Swept:
     """
     folders = 0
     for folder in scratch.iterdir() if scratch.is_dir() else ():
-        if not _is_held(ledger, folder.name):
+        if not _is_needed(ledger, folder.name):
             shutil.rmtree(folder, ignore_errors=True)
             folders += 1
     if folders:
@@ -113,6 +129,13 @@ def remove_abandoned(ledger: Ledger, scratch: Path) -> Swept:
 def _objects(ledger: Ledger) -> Iterator[ObjectInfo]:
     for prefix in PREFIXES:
         yield from ledger.objects.list(f"{prefix}/")
+
+
+def _is_needed(ledger: Ledger, name: str) -> bool:
+    try:
+        return _is_held(ledger, name)
+    except UnreadableRecord:  # nobody knows
+        return True
 
 
 def _is_held(ledger: Ledger, name: str) -> bool:
@@ -135,11 +158,31 @@ def _is_piece_held(ledger: Ledger, run: str, number: int, claim: int) -> bool:
     )
 
 
-def _wake(ledger: Ledger, job_id: str) -> None:
+def _wake(ledger: Ledger, job_id: str) -> bool:
+    """Wake a job, or return False: one job's trouble must not keep the others waiting."""
     try:
         ledger.apply(job_id, Woken())
-    except LecternError as error:  # one job's trouble must not keep the others waiting
-        ledger.log.emit("sweep.error", job_id=job_id, reason=error.detail)
+    except LecternError as error:
+        ledger.log.emit("sweep.error", job_id=job_id, code=error.code, reason=error.detail)
+        return False
+    except Exception as error:  # noqa: BLE001 - a defect that one record sets off
+        tell_defect(ledger, error, job_id=job_id)
+        return False
+    return True
+
+
+def tell_defect(ledger: Ledger, error: Exception, **about: object) -> None:
+    """Log an error that nobody foresaw, and go on."""
+    lines = "".join(traceback.format_exception(error))[-limits.TRACE_CHARS_MAX :]
+    ledger.log.emit("sweep.error", **about, reason=type(error).__name__, trace=lines)
+
+
+def _tell_unread(ledger: Ledger, unread: list[Unreadable]) -> None:
+    """Name the jobs whose records cannot be read: they wait until a release can."""
+    for job in unread[: limits.SWEEP_UNREAD_TOLD_MAX]:
+        ledger.log.emit("sweep.error", job_id=job.job_id, reason=job.reason)
+    if (more := len(unread) - limits.SWEEP_UNREAD_TOLD_MAX) > 0:
+        ledger.log.emit("sweep.error", reason=f"the records of {more} more jobs cannot be read")
 
 
 def _is_declared(
@@ -171,7 +214,14 @@ def _is_owned(ledger: Ledger, item: ObjectInfo, known: dict[str, bool]) -> bool:
     if run is None:
         return False
     if run not in known:
-        job_id = ledger.jobs.owner(run)
-        job = ledger.jobs.get(job_id) if job_id is not None else None
-        known[run] = job is not None and job.run == run and not job.cleaned
+        known[run] = _is_run_owned(ledger, run)
     return known[run]
+
+
+def _is_run_owned(ledger: Ledger, run: str) -> bool:
+    job_id = ledger.jobs.owner(run)
+    try:
+        job = ledger.jobs.get(job_id) if job_id is not None else None
+    except UnreadableRecord:  # it may need all that it has
+        return True
+    return job is not None and job.run == run and not job.cleaned

@@ -11,7 +11,7 @@ from core.job import source_key
 from core.ledger import Ledger
 from core.ports import DirectUploads
 from core.uploads import call_off, expired, finish_upload, is_committed
-from functions.sweep import Swept, endless
+from functions.sweep import Swept, endless, tell_defect
 
 
 def tend_uploads(
@@ -60,10 +60,13 @@ def _tend(run: str, ledger: Ledger, sessions: DirectUploads) -> bool:
             return False
         finish_upload(run, ledger=ledger, sessions=sessions)
     except Unavailable as error:
-        ledger.log.emit("sweep.error", reason=error.detail)
+        ledger.log.emit("sweep.error", upload_id=run, code=error.code, reason=error.detail)
         return False
     except LecternError:  # refused, and recorded as such
         return True
+    except Exception as error:  # noqa: BLE001 - a defect that one declaration sets off
+        tell_defect(ledger, error, upload_id=run)
+        return False
     return True
 
 

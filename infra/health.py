@@ -22,7 +22,8 @@ def blueprint(checks: Checks, *, clock: Clock = _SYSTEM_CLOCK) -> Blueprint:
     """Return both routes: `/health` asks nothing, `/ready` runs `checks`.
 
     `/ready` is answered 503 while one of them fails, with the reason under its name. They run
-    at most once in `limits.GLANCE_S`: anybody may ask.
+    at most once in `limits.GLANCE_S`, and hold up one request: anybody may ask. Who asks while
+    they run is told the last results; before there are any, 503 without a check.
     """
     readiness = _Readiness(checks, clock)
     routes = Blueprint("health", __name__)
@@ -51,17 +52,22 @@ class _Readiness:
 
     def answer(self) -> Response:
         results = self._results()
-        well = all(result["ok"] for result in results.values())
-        response = jsonify(status="ready" if well else "not_ready", checks=results)
+        well = results is not None and all(result["ok"] for result in results.values())
+        response = jsonify(status="ready" if well else "not_ready", checks=results or {})
         response.status_code = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
         return response
 
-    def _results(self) -> _Results:
-        with self._lock:
+    def _results(self) -> _Results | None:
+        if not self._lock.acquire(blocking=False):
+            return None if self._kept is None else self._kept[1]
+        try:
             now = self._clock.now()
             if self._kept is None or not 0 <= now - self._kept[0] < limits.GLANCE_S:
-                self._kept = now, {name: _run(check) for name, check in self._checks.items()}
+                results = {name: _run(check) for name, check in self._checks.items()}
+                self._kept = self._clock.now(), results
             return self._kept[1]
+        finally:
+            self._lock.release()
 
 
 def _run(check: ReadinessCheck) -> dict[str, object]:

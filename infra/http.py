@@ -87,7 +87,7 @@ class _Door:
             return self.fail(error)
         if isinstance(error, Unavailable):
             self.log.emit("http.unavailable", code=error.code, reason=error.detail)
-            error = type(error)("a store or the bus does not answer; send the request again")
+            error = type(error)(error.told)
         return _answer(error)
 
     def refuse_http(self, error: HTTPException) -> Response:

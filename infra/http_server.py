@@ -35,19 +35,22 @@ def serve_built(
     threads: int,
     grace_s: int,
     on_ready: Callable[[], None] = lambda: None,
+    unbegun_max: int = BoundedWorker.unbegun_max,
 ) -> None:
     """Serve as `serve` does what `build` returns, which is called in the worker process.
 
     So clients that do not survive a fork, such as gRPC's, are made after it. `bind` is gunicorn's
     word for an address: `unix:PATH` or `fd://HANDLE`. A `build` that raises ends it with a status
     that is not 0. `on_ready` is called in the worker whenever one can take requests.
+    `unbegun_max` (see `BoundedWorker`) is for a service that is given few requests at once.
     """
 
     def tell(_worker: object) -> None:
         on_ready()
 
     options = _options(bind, threads=threads, grace_s=grace_s)
-    Gunicorn(build, {**options, "post_worker_init": tell}).run()
+    worker = type("Worker", (BoundedWorker,), {"unbegun_max": unbegun_max})
+    Gunicorn(build, {**options, "worker_class": worker, "post_worker_init": tell}).run()
 
 
 def _options(bind: str, *, threads: int, grace_s: int) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """gunicorn's threaded worker, in which no client's silence costs a thread.
 
     loop       accepts, gathers each request's head and short body, closes connections
-    pool       a thread for each request that is there to be served; only long bodies are read here
+    pool       a thread for each request that is there to be served; only long bodies are read here,
+               and one that has not begun is given back to the loop
     deadlines  cuts off requests whose time is over
 
 By itself gunicorn gives every new connection to a thread that waits for its head, and lets the
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import re
 import selectors
 import socket
 import threading
@@ -21,21 +21,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from core import limits
+from infra.http_begun import ENVIRON, Begun, Unbegun
 
-_HEAD_BYTES_MAX: Final = 64 * limits.KIB
-"""A head without an end: gunicorn refuses it by its own limits."""
 _REST_S: Final = 0.01
 """Seconds in which the rest of a refused short body is awaited, to use the connection again."""
 _READ_BYTES: Final = 64 * limits.KIB
 _NONE_THERE: Final = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED)
 _NO_HANDLES: Final = (errno.EMFILE, errno.ENFILE)
-_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
-_OTHERWISE: Final = re.compile(rb"\r\n(?:transfer-encoding|expect)[ \t]*:", re.IGNORECASE)
+_HURRY_S: Final = 2.0
+"""Seconds that each request with an unbegun body may wait, however many there are."""
 
 
 class Deadlines:
@@ -69,8 +68,9 @@ class Deadlines:
 class _Coming:
     """A request of which not all is there that a thread would have to wait for."""
 
+    since: float
     ends_at: float
-    data: bytearray
+    begun: Begun
 
 
 @dataclass(slots=True)
@@ -84,25 +84,20 @@ class _Going:
     left: int = limits.DRAIN_BYTES_MAX
 
 
-def is_servable(data: bytes | bytearray) -> bool:
-    """Tell whether a thread can serve what has come without waiting for a head or short body."""
-    head_end = data.find(b"\r\n\r\n", len(data) - len(data.lstrip(b"\r\n")))
-    if head_end < 0:
-        return len(data) > _HEAD_BYTES_MAX
-    head = bytes(data[: head_end + 2])
-    announced = _LENGTH.findall(head)
-    if len(announced) != 1 or _OTHERWISE.search(head):
-        return True
-    length = int(announced[0])
-    return length > limits.CONFIRM_BYTES_MAX or len(data) >= head_end + 4 + length
-
-
 class BoundedWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
-    """A worker with a bound on everything that a client may take."""
+    """A worker with a bound on everything that a client may take.
+
+    When more than `unbegun_max` requests were given back by threads because their bodies have not
+    begun, those that wait for longest are ended.
+    """
+
+    unbegun_max: ClassVar[int] = 1000
+    wsgi: Any
 
     def init_process(self) -> None:
         """Start the watch in the worker's own process."""
         self._coming: dict[TConn, _Coming] = {}
+        self._served: dict[socket.socket, Begun] = {}
         self._going: dict[TConn, _Going] = {}
         self._deadlines = Deadlines()
         threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
@@ -134,23 +129,26 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no typ
     def finish_request(self, conn: TConn, served: Any) -> None:
         """Keep the connection for another request, or close it without waiting for the client."""
         self._deadlines.clear(conn.sock)
+        begun = self._served.pop(conn.sock)
+        if not served.cancelled() and isinstance(served.exception(), Unbegun):
+            self._park(conn, begun)
+            return
         if served.cancelled() or served.exception() or not served.result():
             self._close(conn)
             return
-        begun = conn.parser.unreader.take_buffered()
-        if begun:
-            self._await(conn, begun)
+        next_request = conn.parser.unreader.take_buffered()
+        if next_request:
+            self._await(conn, next_request)
         else:
             super().finish_request(conn, served)
 
     def murder_pending(self) -> None:
         """Close what is past its time; a request whose head is whole is answered first."""
         now = time.monotonic()
+        self._hurry(now)
         for conn in [conn for conn, coming in self._coming.items() if coming.ends_at <= now]:
-            if b"\r\n\r\n" in self._coming[conn].data:
-                with contextlib.suppress(OSError):
-                    conn.sock.shutdown(socket.SHUT_RD)
-                self._serve(conn)
+            if self._coming[conn].begun.has_head:
+                self._end(conn)
             else:
                 self._drop(conn)
         for conn in [conn for conn, going in self._going.items() if going.ends_at <= now]:
@@ -162,12 +160,22 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no typ
         for each in waiting:
             each.ends_at = min(each.ends_at, deadline)
 
-    def _await(self, conn: TConn, begun: bytes = b"") -> None:
-        coming = _Coming(ends_at=time.monotonic() + limits.HEAD_S, data=bytearray(begun))
-        self._coming[conn] = coming
-        self._listen(conn, self._gather)
-        if is_servable(coming.data):
+    def _await(self, conn: TConn, data: bytes = b"") -> None:
+        self._gather_from(conn, Begun(data), limits.HEAD_S)
+        if self._coming[conn].begun.is_servable:
             self._serve(conn)
+
+    def _park(self, conn: TConn, begun: Begun) -> None:
+        """Wait for the body of a request as for a new one, without its thread."""
+        begun.park()
+        conn.parser, conn.initialized = None, False
+        patience_s = min(limits.UPLOAD_STALL_S, limits.UPLOAD_S_MAX)
+        self._gather_from(conn, begun, patience_s if self.alive else STOP_KEEPALIVE_LINGER)
+
+    def _gather_from(self, conn: TConn, begun: Begun, seconds: float) -> None:
+        now = time.monotonic()
+        self._coming[conn] = _Coming(since=now, ends_at=now + seconds, begun=begun)
+        self._listen(conn, self._gather)
 
     def _gather(self, conn: TConn, _socket: socket.socket) -> None:
         """Gather what comes, and have it served when no thread would have to wait for more."""
@@ -175,18 +183,35 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no typ
         data = _received(conn.sock) if coming else None
         if coming is None or data is None:
             return
-        coming.data += data
-        if is_servable(coming.data) or (not data and b"\r\n\r\n" in coming.data):
+        begun = coming.begun
+        begun.take(data)
+        if begun.is_servable:
             self._serve(conn)
+        elif begun.has_head and (not data or begun.is_padded):
+            self._end(conn)
         elif not data:
             self._drop(conn)
 
+    def _hurry(self, now: float) -> None:
+        """End what has waited for longest with an unbegun body, where too many do."""
+        parked = [coming for coming in self._coming.values() if coming.begun.is_parked]
+        for coming in parked[: max(len(parked) - self.unbegun_max, 0)]:
+            if now - coming.since >= _HURRY_S:
+                coming.ends_at = now
+
+    def _end(self, conn: TConn) -> None:
+        """Have a request answered as if no more of it would come."""
+        self._coming[conn].begun.end()
+        with contextlib.suppress(OSError):
+            conn.sock.shutdown(socket.SHUT_RD)
+        self._serve(conn)
+
     def _serve(self, conn: TConn) -> None:
         self.poller.unregister(conn.sock)
-        data = self._coming.pop(conn).data
+        begun = self._served[conn.sock] = self._coming.pop(conn).begun
         conn.data_ready = True
         conn.init()
-        conn.parser.unreader.unread(bytes(data))
+        conn.parser.unreader.unread(bytes(begun.data))
         self.enqueue_req(conn)
 
     def _close(self, conn: TConn) -> None:
@@ -228,6 +253,18 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no typ
                 return
 
     # --- threads ------------------------------------------------------------------------------
+
+    def load_wsgi(self) -> None:
+        """Have the application know of each request what has come of it."""
+        super().load_wsgi()
+        self.wsgi = partial(self._answer, self.wsgi)
+
+    def _answer(self, app: Any, environ: dict[str, Any], start_response: Any) -> Any:
+        begun = self._served[environ["gunicorn.socket"]]
+        if begun.is_parked:
+            environ.pop("HTTP_EXPECT", None)  # it was answered the first time
+        environ[ENVIRON] = begun
+        return app(environ, start_response)
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Bound the time of the request itself, its body included."""

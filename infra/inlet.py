@@ -12,6 +12,7 @@ from gunicorn.http.errors import ParseException
 
 from core import limits
 from core.errors import TruncatedUpload
+from infra.http_begun import ENVIRON, Begun, Unbegun
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -27,6 +28,9 @@ class Inlet(io.RawIOBase):
     refused without its body; it gives up on a client that stops sending, or when it is told to
     from another thread; and it never reads past the announced length. What breaks off raises
     TruncatedUpload or ends early: the reader compares the bytes with the announced length.
+
+    Under a worker that takes requests back the first read raises `infra.http_begun.Unbegun` where
+    it would wait for the beginning of the body.
     """
 
     def __init__(self, environ: WSGIEnvironment) -> None:
@@ -35,6 +39,7 @@ class Inlet(io.RawIOBase):
         self._socket = _plain_socket(environ)
         self._left = _announced(environ)
         self._expects = environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+        self._begun: Begun | None = environ.get(ENVIRON) if self._socket else None
         self._heard_at = time.monotonic()
 
     def readable(self) -> bool:
@@ -125,6 +130,9 @@ class Inlet(io.RawIOBase):
         if self._expects:
             self._expects = False
             self._socket.sendall(_CONTINUE)
+        begun, self._begun = self._begun, None
+        if begun is not None and not begun.has_begun:
+            raise Unbegun
 
     def _drop_stream(self) -> None:
         deadline = time.monotonic() + limits.DRAIN_S_MAX

@@ -136,7 +136,9 @@ class Settings(BaseSettings):
         _DAY_S, gt=0, description="Time from delivery (or failure) until the files are removed."
     )
     store_retry_for_s: float = Field(
-        3 * _DAY_S, gt=0, description="How long the store webhook is tried."
+        3 * _DAY_S,
+        gt=0,
+        description="How long the store webhook is tried, and trouble on our side waited out.",
     )
     store_timeout_s: float = Field(
         300,

@@ -179,7 +179,7 @@ class _Backend:
 def _embedded(settings: Settings, clock: Clock) -> _Backend:
     folder, reserve = settings.lectern_data_dir, settings.min_free_bytes
     objects = FolderObjectStore(folder, clock=clock, reserve_bytes=reserve)
-    sessions = FolderSessions(folder, objects=objects, reserve_bytes=reserve)
+    sessions = FolderSessions(folder, objects=objects)
     return _Backend(
         jobs=SqliteJobStore(folder / "jobs.db"),
         bus=SqliteBus(folder / "messages.db", clock=clock),

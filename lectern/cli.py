@@ -37,6 +37,9 @@ def main() -> None:
 @main.command()
 def up() -> None:
     """Run the whole service on this machine until Ctrl-C."""
+    from infra.hidden import hide
+
+    hide()  # before the imports that take time
     from lectern import up as service
 
     settings = _settings()
@@ -210,6 +213,9 @@ def sweep() -> None:
 @click.option("--lifeline", type=int, help="File handle that closes when the parent ends.")
 def run(role: str, handle: int | None, lifeline: int | None) -> None:
     """Run one process of the tree that `up` supervises."""
+    from infra.hidden import hide
+
+    hide()  # before the imports that take time
     from lectern import lifeline as parent
 
     if lifeline is not None:
@@ -235,10 +241,8 @@ def _run_role(role: str, parts: Wiring, handle: int | None) -> None:
         run_clock(parts, stop)
         return
     from core.messages import Topic
-    from transcoder.hidden import hide
     from transcoder.main import run as work
 
-    hide()
     work(parts, Topic(role), stop)
 
 

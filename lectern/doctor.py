@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -20,6 +22,7 @@ from core import limits
 from infra import ffmpeg, wiring
 from infra.settings import Settings
 from lectern.show import size
+from transcoder import fences
 
 _ENCODERS = ("libx264", "aac")
 _LATER = ("libsvtav1", "libvmaf")
@@ -27,6 +30,11 @@ _LATER = ("libsvtav1", "libvmaf")
 _PACKAGES = ("av", "flask", "gunicorn", "imageio-ffmpeg", "pydantic-settings", "python-multipart",
              "requests", "standardwebhooks")  # fmt: skip
 _RUN_S = 20.0
+_FENCES = (
+    "a decoder that a file takes over could do more here: Linux 5.13 or newer with Landlock fences "
+    "off files, x86-64 and aarch64 calls, user namespaces the network"
+)
+_INSIDE = "put its libraries into /usr/lib, or beside it as in /opt/ffmpeg/bin and /opt/ffmpeg/lib"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +118,17 @@ def _feature(name: str, features: str, *, fatal: bool) -> Finding:
     return Finding(name=f"  {name}", found="no", cure=cure, fatal=fatal)
 
 
+def _sandbox(settings: Settings) -> list[Finding]:
+    """Say which fences stand around decoders, and whether FFmpeg starts inside them."""
+    found = fences.standing(sys.executable)
+    cure = None if all((found.files, found.calls, found.network)) else _FENCES
+    findings = [Finding(name="fences", found=str(found), cure=cure, fatal=False)]
+    with contextlib.suppress(ffmpeg.FfmpegMissing):
+        if not fences.starts(ffmpeg.find(settings.lectern_ffmpeg), sys.executable):
+            findings.append(Finding(name="FFmpeg inside", found="does not start", cure=_INSIDE))
+    return findings
+
+
 def _service(settings: Settings) -> list[Finding]:
     parts = wiring.connect(settings)
     findings = []
@@ -151,6 +170,7 @@ _CHECKS: tuple[Callable[[Settings], list[Finding]], ...] = (
     _python,
     _packages,
     _ffmpeg,
+    _sandbox,
     _service,
     _disk,
     _lms,

@@ -12,6 +12,7 @@ from typing import NoReturn
 from flask import Flask
 
 from infra import health, http_server, logging, settings, wiring
+from infra.hidden import hide
 from infra.listening import bound
 from infra.settings import Settings, SettingsError
 from receiver import front, haproxy
@@ -21,6 +22,7 @@ from receiver.main import RESTS_ON, create_app
 def main() -> NoReturn:
     """Serve until SIGTERM and exit with status 0; with another if a process ended before."""
     os.umask(0o077)
+    hide()
     try:
         chosen = settings.load()
         settings.check_secret(chosen, "internal_service_key")
@@ -52,6 +54,7 @@ def _serve(chosen: Settings, path: Path, on_ready: Callable[[], None]) -> None:
         threads=chosen.receiver_threads,
         grace_s=front.STOP_S + front.APP_STOP_S,  # HAProxy cuts off, and the app cleans up
         on_ready=on_ready,
+        unbegun_max=max((chosen.receiver_threads - chosen.max_uploads_at_once) // 2, 1),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from core import limits
-from core.errors import Busy
+from core.errors import Busy, Unavailable
 from core.job import UNFINISHED
 from core.ports import Clock, JobStore
 from receiver.intake import Bounds
@@ -49,12 +49,24 @@ class Remembered(Generic[Value]):
         self._kept: tuple[float, Value] | None = None
 
     def __call__(self) -> Value:
-        """Return the value, at most `limits.GLANCE_S` old; raises what the look-up raises."""
-        with self._lock:
+        """Return the value, at most `limits.GLANCE_S` old; raises what the look-up raises.
+
+        While another thread looks, the last value serves, however old; before there is any,
+        raises Unavailable where that takes longer than `limits.TURN_S`.
+        """
+        last = self._kept
+        if not self._lock.acquire(timeout=limits.TURN_S if last is None else 0):
+            if last is None:
+                raise Unavailable("the job store takes long to answer; try again")
+            return last[1]
+        try:
             now = self._clock.now()
             if self._kept is None or not 0 <= now - self._kept[0] < limits.GLANCE_S:
-                self._kept = now, self._look()
+                value = self._look()
+                self._kept = self._clock.now(), value
             return self._kept[1]
+        finally:
+            self._lock.release()
 
 
 class Admission:

@@ -237,10 +237,16 @@ class Intake:
             )
             raise UnsupportedType(f"{what}; send {ACCEPTED}, or {ACCEPTED_IMAGES}")
         writer = self._stack.enter_context(
-            self._objects.create(source_key(self._run), expected_bytes=self._expected_bytes)
+            self._objects.create(source_key(self._run), expected_bytes=self._expected())
         )
         self._pass_on(writer, memoryview(self._head))
         self._writer, self._head = writer, b""
+
+    def _expected(self) -> int | None:
+        """Return what to ask room for: for a small file too, or many would fill the reserve."""
+        if self._expected_bytes is None:
+            return None
+        return max(self._expected_bytes, limits.SMALL_BODY_BYTES + 1)
 
     def _pass_on(self, writer: ObjectWriter, data: memoryview) -> None:
         self._digest.update(data)

@@ -7,7 +7,8 @@ from typing import Final
 from core import limits
 from core.order import FORMATS, LADDERS, VARIANTS, Delivery, QualityLevel
 from core.sniffing import ACCEPTED, ACCEPTED_IMAGES
-from receiver import schemas
+from receiver import examples, schemas
+from receiver.examples import named
 from receiver.refusals import responses
 from receiver.schemas import Node, reference
 
@@ -20,9 +21,16 @@ Lectern makes lecture recordings small and playable.
 3. `POST /video/confirm`: say that it is safe; Lectern then deletes all that it holds of it.
 """
 _TEXT_HEADER: Final[Node] = {"schema": {"type": "string"}}
+_UPLOAD: Final = {"a direct upload": examples.UPLOAD_ID}
 _CONTENT_PARAMETERS: Final = (
-    {"name": "upload_id", "in": "path", "required": True, "schema": schemas.UPLOAD_ID},
-    {"name": "token", "in": "query", "required": True, **_TEXT_HEADER},
+    {
+        "name": "upload_id",
+        "in": "path",
+        "required": True,
+        "schema": schemas.UPLOAD_ID,
+        **named(_UPLOAD),
+    },
+    {"name": "token", "in": "query", "required": True, **_TEXT_HEADER, **named(examples.TOKEN)},
 )
 
 
@@ -79,7 +87,7 @@ def _receive() -> Node:
             "The fields may come in any order. 200 means that the recording and its job are "
             "durable. The same bytes sent again under the same id are answered alike."
         ),
-        "requestBody": _body(required={"multipart/form-data": form}),
+        "requestBody": _body({"multipart/form-data": form}, examples.RECEIVE),
         "responses": responses("receive", _json("The recording is queued.", "Queued")),
     }
 
@@ -104,7 +112,7 @@ def _compress(operation: str) -> Node:
             "As `POST /video/receive`, in other words: a file over its limit is a 400, and where "
             "SFTP is set up the result is put into the LMS's storage, which is then told."
         ),
-        "requestBody": _body(required={"multipart/form-data": form}),
+        "requestBody": _body({"multipart/form-data": form}, examples.COMPRESS),
         "responses": responses("compress", _json("The file is queued.", "Accepted")),
     }
 
@@ -171,7 +179,7 @@ def _begin_upload() -> Node:
             "`upload_url` carries its own authority and speaks Cloud Storage's resumable upload "
             "protocol. The job starts by itself when the last byte has arrived."
         ),
-        "requestBody": _body(required={"application/json": fields}),
+        "requestBody": _body({"application/json": fields}, examples.ANNOUNCEMENT),
         "responses": responses(
             "beginUpload", _json("Send the bytes to `upload_url`.", "Announced"), status=201
         ),
@@ -182,7 +190,7 @@ def _upload_status() -> Node:
     return {
         "operationId": "uploadStatus",
         "summary": "See how a direct upload stands",
-        "parameters": [_in_path("upload_id", schemas.UPLOAD_ID)],
+        "parameters": [_in_path("upload_id", schemas.UPLOAD_ID, _UPLOAD)],
         "responses": responses("uploadStatus", _json("The upload as it is now.", "Upload")),
     }
 
@@ -192,7 +200,7 @@ def _complete_upload() -> Node:
         "operationId": "completeUpload",
         "summary": "Start the job now and hear what became of the upload",
         "description": "Doing it again answers the same.",
-        "parameters": [_in_path("upload_id", schemas.UPLOAD_ID)],
+        "parameters": [_in_path("upload_id", schemas.UPLOAD_ID, _UPLOAD)],
         "responses": responses("completeUpload", _json("The recording is queued.", "Queued")),
     }
 
@@ -203,9 +211,14 @@ def _put_content() -> Node:
         "in": "header",
         "schema": {"type": "string"},
         "description": "`bytes A-B/N` for a piece; `bytes */N` and no body to ask what is there.",
+        **named(examples.CONTENT_RANGE),
     }
-    there = {"description": "`bytes=0-K`; absent while nothing is there.", **_TEXT_HEADER}
-    answers = responses("putContent", _json("All bytes are there.", "Upload"))
+    there = {
+        "description": "`bytes=0-K`; absent while nothing is there.",
+        **_TEXT_HEADER,
+        "example": examples.HELD,
+    }
+    answers = responses("putContent", _json("All bytes are there.", "Upload", examples.ALL_THERE))
     return {
         "operationId": "putContent",
         "summary": "Send bytes of a direct upload, where the service keeps them itself",
@@ -230,8 +243,8 @@ def _cancel_upload() -> Node:
     }
 
 
-def _in_path(name: str, schema: Node) -> Node:
-    return {"name": name, "in": "path", "required": True, "schema": schema}
+def _in_path(name: str, schema: Node, values: examples.Values) -> Node:
+    return {"name": name, "in": "path", "required": True, "schema": schema, **named(values)}
 
 
 def _confirm() -> Node:
@@ -248,7 +261,7 @@ def _confirm() -> Node:
             "Deletes source and result, then answers. Doing it again answers the same. Where "
             f"`sha256` is given it must be the result's. At most {limits.CONFIRM_BYTES_MAX} bytes."
         ),
-        "requestBody": _body(required=dict.fromkeys(forms, fields)),
+        "requestBody": _body(dict.fromkeys(forms, fields), examples.CONFIRMATION),
         "responses": responses("confirm", _json("Everything is deleted.", "Completed")),
     }
 
@@ -262,8 +275,13 @@ def _status() -> Node:
             "`?detail` it is answered like all else."
         ),
         "parameters": [
-            _in_path("video_id", reference("Id")),
-            {"name": "detail", "in": "query", "schema": {"type": "string"}},
+            _in_path("video_id", reference("Id"), {"a recording": examples.VIDEO_ID}),
+            {
+                "name": "detail",
+                "in": "query",
+                "schema": {"type": "string"},
+                **named(examples.DETAIL),
+            },
         ],
         "responses": {
             **responses("status", _status_answer()),
@@ -276,15 +294,23 @@ def _status_answer() -> Node:
     either = {"anyOf": [reference("Job"), reference("MediaStatus")]}
     return {
         "description": "The job as it is now.",
-        "content": {"application/json": {"schema": either}},
+        "content": {
+            "application/json": {"schema": either, **examples.answers("Job", "MediaStatus")}
+        },
     }
 
 
 def _set_file() -> Node:
     """Describe the manifest and the files of a set, which have one operation."""
-    ranges = {"name": "Range", "in": "header", "schema": {"type": "string"}}
+    ranges = {
+        "name": "Range",
+        "in": "header",
+        "schema": {"type": "string"},
+        **named(examples.RANGE),
+    }
+    manifest = {"schema": reference("SetManifest"), **examples.answers("SetManifest")}
     content = {
-        "application/json": {"schema": reference("SetManifest")},
+        "application/json": manifest,
         "application/octet-stream": {"schema": {}},
     }
     whole = {
@@ -301,8 +327,8 @@ def _set_file() -> Node:
         ),
         "security": [],
         "parameters": [
-            _in_path("capability", {"type": "string"}),
-            _in_path("path", {"type": "string"}),
+            _in_path("capability", {"type": "string"}, examples.CAPABILITY),
+            _in_path("path", {"type": "string"}, examples.SET_PATH),
             ranges,
         ],
         "responses": {
@@ -330,12 +356,16 @@ def _ready() -> Node:
         "operationId": "ready",
         "summary": "Check what the service rests on",
         "security": [],
-        "responses": {**answers, "503": _json("Something does not work.", "Readiness")},
+        "responses": {
+            **answers,
+            "503": _json("Something does not work.", "Readiness", examples.NOT_READY),
+        },
     }
 
 
 def _metrics() -> Node:
-    text = {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {}}}}
+    lines = {"schema": {}, **named(examples.METRICS)}
+    text = {"description": "Prometheus' text format.", "content": {"text/plain": lines}}
     return {
         "operationId": "metrics",
         "summary": "Jobs by state and depth of the queues",
@@ -353,13 +383,14 @@ def _openapi() -> Node:
     }
 
 
-def _json(description: str, schema: str) -> Node:
-    content = {"application/json": {"schema": reference(schema)}}
+def _json(description: str, schema: str, values: examples.Values | None = None) -> Node:
+    shown = named(values) if values else examples.answers(schema)
+    content = {"application/json": {"schema": reference(schema), **shown}}
     return {"description": description, "content": content}
 
 
-def _body(*, required: Node) -> Node:
-    content = {media_type: {"schema": schema} for media_type, schema in required.items()}
+def _body(forms: Node, values: examples.Values) -> Node:
+    content = {kind: {"schema": schema, **named(values)} for kind, schema in forms.items()}
     return {"required": True, "content": content}
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from core import compress, limits
 from core.job import State
+from receiver import examples
 
 Node = Mapping[str, object]
 
@@ -235,7 +236,7 @@ def _problem() -> Node:
             "detail": {**_TEXT, "description": "What to do next, for a person."},
         },
         optional={"error_id": _TEXT},
-    )
+    ) | {"examples": [*examples.PROBLEMS]}
 
 
 def _file() -> Node:
@@ -256,7 +257,7 @@ def _answer(state: State) -> Node:
     return _object({"status": {"const": state.value}, "video_id": reference("Id")})
 
 
-def _object(required: Node, *, optional: Node | None = None) -> Node:
+def _object(required: Node, *, optional: Node | None = None) -> dict[str, object]:
     return {
         "type": "object",
         "required": list(required),

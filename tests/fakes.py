@@ -13,7 +13,13 @@ from io import BytesIO
 from pathlib import Path
 
 from core.delivery import Answered, Outcome, Parcel
-from core.errors import AlreadyExists, MissingObject, StoreFull, Unavailable
+from core.errors import (
+    AlreadyExists,
+    MissingObject,
+    StoreFull,
+    Unavailable,
+    UnreadableRecord,
+)
 from core.events import Encoded
 from core.job import (
     Failure,
@@ -28,7 +34,7 @@ from core.job import (
 )
 from core.ledger import Ledger
 from core.messages import Message, Topic
-from core.ports import Clock, Handout, ObjectInfo, ObjectReader, ObjectStore
+from core.ports import Clock, Handout, ObjectInfo, ObjectReader, ObjectStore, Unreadable
 from core.submission import Upload
 from tests import planted
 
@@ -196,13 +202,15 @@ class MemoryObjectStore:
 class MemoryJobStore:
     """A JobStore that lets writers race and has the loser try again, as remote stores do.
 
-    `broken` makes every call raise Unavailable; `loses_answer` has the next update that writes
+    `broken` makes every call raise Unavailable; the records of jobs in `spoiled` cannot be read;
+    `loses_answer` has the next update that writes
     raise it after the write, as when a process dies between a record and what follows from it.
     """
 
     def __init__(self) -> None:
         self.broken = False
         self.loses_answer = False
+        self.spoiled: set[str] = set()
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
         self._turns: dict[str, int] = {}
@@ -211,6 +219,8 @@ class MemoryJobStore:
     def get(self, job_id: str) -> Job | None:
         """Return the job as it was last written, or None."""
         self._check()
+        if job_id in self.spoiled:
+            raise UnreadableRecord(f"the record of job {job_id} cannot be read")
         with self._lock:
             return self._jobs.get(job_id)
 
@@ -225,15 +235,19 @@ class MemoryJobStore:
                 return self._answer(after)
         raise Unavailable(f"too many writers want job {job_id}; try again")
 
-    def due(self, now: float, *, limit: int) -> list[Job]:
+    def due(self, now: float, *, limit: int) -> Sequence[Job | Unreadable]:
         """Return at most `limit` jobs whose `wake_at` has come, oldest first."""
         ready = (job for job in self.all() if job.wake_at <= now)
-        return sorted(ready, key=lambda job: job.wake_at)[:limit]
+        return [
+            Unreadable(job_id=job.job_id, reason="spoiled") if job.job_id in self.spoiled else job
+            for job in sorted(ready, key=lambda job: job.wake_at)[:limit]
+        ]
 
     def recent(self, *, limit: int, state: State | None = None) -> list[Job]:
         """Return at most `limit` jobs, those written to last first."""
         jobs = sorted(self.all(), key=lambda job: self._turns.get(job.job_id, -1), reverse=True)
-        return [job for job in jobs if state in (None, job.state)][:limit]
+        found = [job for job in jobs if state in (None, job.state)][:limit]
+        return [job for job in found if job.job_id not in self.spoiled]
 
     def owner(self, run: str) -> str | None:
         """Return the id of the job whose present run this is, or None."""
@@ -288,11 +302,13 @@ class _Letter:
 class MemoryBus:
     """A MessageBus that merges equal messages. `broken` makes every call raise Unavailable.
 
-    `dead` holds what was buried, with the reason; `published` every message with its delay.
+    `dead` holds what was buried, with the reason; `published` every message with its delay;
+    `asked` counts the calls of `publish`, those that failed too.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.broken = False
+        self.asked = 0
         self.dead: list[tuple[Message, str]] = []
         self.published: list[tuple[Message, float]] = []
         self._clock = clock
@@ -302,6 +318,7 @@ class MemoryBus:
 
     def publish(self, message: Message, *, delay_s: float = 0.0) -> None:
         """Have `message` handed out once `delay_s` has passed."""
+        self.asked += 1
         self._check()
         due_at = self._clock.now() + delay_s
         with self._lock:

@@ -17,9 +17,10 @@ from core import limits
 from core.messages import Topic
 from infra import ffmpeg, logging, push_server, settings, wiring
 from infra.ffmpeg import FfmpegMissing
+from infra.hidden import hide
 from infra.listening import bound
 from infra.settings import Settings, SettingsError
-from transcoder.hidden import hide
+from transcoder import fences
 from transcoder.main import clear_scratch
 from transcoder.service import THREADS, create_service, pushed_topics
 
@@ -60,7 +61,10 @@ def _build(chosen: Settings, *, host: str, port: int) -> push_server.Service:
     if chosen.lectern_backend == "gcp":  # else the folder is shared with workers that pull
         clear_scratch(parts)
     service = create_service(parts)
-    parts.log.emit("service.listening", host=host, port=port)
+    seen = {}
+    if Topic.TRANSCODE in pushed_topics(chosen):
+        seen = {"fences": str(fences.standing(sys.executable))}
+    parts.log.emit("service.listening", host=host, port=port, **seen)
     return service
 
 

@@ -29,6 +29,8 @@ _LIMITER: Final = "alimiter=limit=0.75:attack=5:release=80:level=false:latency=t
 """Holds peaks at -2.5 dBFS. `latency` gives the look-ahead back, so that sound does not move."""
 _SPEECH_RATE: Final = 8_000
 """Samples a second that are enough to hear syllables."""
+SEEN: Final = "seen_s"
+"""Begins the lines of `seen_lines`."""
 LEVEL_KEY: Final = "lavfi.astats.Overall.RMS_level"
 SPEECH_PIECES_A_SECOND: Final = 40
 SPEECH_EVERY_S: Final = 60
@@ -77,6 +79,15 @@ def reading(container: Container, source: str) -> list[str]:
         *("-max_streams", str(limits.STREAMS_MAX), "-max_pixels", str(limits.PIXELS_MAX)),
         *("-apply_cropping", "all", "-i", f"file:{source}"),
     ]
+
+
+def seen_lines(kind: str) -> list[str]:
+    """Return how an output tells of each frame of its stream `kind`, as the frame's time.
+
+    `-progress` is silent until every output has begun, and one whose first frame comes late, as
+    with sound that sets in after an hour, would make a healthy encode look like one that hangs.
+    """
+    return [f"-stats_enc_post:{kind}", "pipe:1", f"-stats_enc_post_fmt:{kind}", f"{SEEN}={{t}}"]
 
 
 def _streams(plan: Plan) -> list[str]:

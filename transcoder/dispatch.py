@@ -15,6 +15,7 @@ from core.errors import (
     NotFound,
     StaleMessage,
     Unavailable,
+    UnreadableRecord,
     WorkerLost,
 )
 from core.messages import Message
@@ -22,8 +23,9 @@ from core.ports import Clock, EventLog
 
 Handler = Callable[[Message], None]
 
-_VOID: Final = (StaleMessage, LeaseHeld, LeaseLost, NotFound, WorkerLost)
-"""The record is the truth: after these the message has nothing to say any more."""
+_VOID: Final = (StaleMessage, LeaseHeld, LeaseLost, NotFound, WorkerLost, UnreadableRecord)
+"""The record is the truth: after these the message has nothing to say any more. Of a record that
+cannot be read the sweep publishes anew once it can."""
 _UNAVAILABLE_PAUSE_S: Final = 5.0
 """Pause after the job store did not answer; an outage is rarely shorter."""
 _ERROR_PAUSE_S: Final = 30.0

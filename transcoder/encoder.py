@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from core import limits
 from core.errors import DamagedSource, EncodeFailed, EncoderKilled, MediaTooComplex, ScratchFull
 from core.media import Container
 from core.plan import Plan
-from transcoder.command import command, decode_check
+from transcoder.command import SEEN, command, decode_check
 from transcoder.runner import Bounds, Exit, Outgrown, run
 
 _MICROSECONDS: Final = 1_000_000
@@ -46,7 +47,9 @@ class EncoderProgress:
         for line in lines:
             name, _, value = line.decode("ascii", "replace").partition("=")
             digits = value.strip()
-            if digits.isdigit() and len(digits) <= _DIGITS_MAX:
+            if name == SEEN:
+                self._reach(_seconds(digits))
+            elif digits.isdigit() and len(digits) <= _DIGITS_MAX:
                 self._take(name, int(digits))
 
     def _take(self, name: str, value: int) -> None:
@@ -55,12 +58,25 @@ class EncoderProgress:
         elif name == "total_size":
             self.written = value
         elif name == "out_time_us":
-            self.done_s = value / _MICROSECONDS
-            self.report(min(self.done_s / max(self.duration_s, 0.001), 1.0))
+            self._reach(value / _MICROSECONDS)
+
+    def _reach(self, seconds: float) -> None:
+        """Take the further of what two clocks say: one of them runs ahead of the other."""
+        self.done_s = max(self.done_s, seconds)
+        self.report(min(self.done_s / max(self.duration_s, 0.001), 1.0))
 
     def pulse(self) -> object:
         """Return what grows while FFmpeg works."""
         return self.frames, self.done_s, self.written
+
+
+def _seconds(word: str) -> float:
+    """Return the seconds of a `SEEN` line; nothing for what is no time."""
+    try:
+        value = float(word)
+    except ValueError:
+        return 0.0
+    return value if math.isfinite(value) else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

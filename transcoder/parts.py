@@ -13,12 +13,11 @@ from typing import Final
 
 from core.assignment import Assignment
 from core.board import Board
-from core.errors import AlreadyExists, BadOutput, Interrupted, MissingObject
+from core.errors import AlreadyExists, BadOutput, MissingObject
 from core.job import part_key, part_list_key
 from core.ladder_pieces import PieceSet
 from core.pieces import PicturePiece
 from core.ports import ObjectStore
-from transcoder.ladder.part import no_set
 
 _LIST: Final = "list"
 
@@ -31,25 +30,14 @@ class Parts:
     run: str
     board: Board
 
-    def commit(self, number: int, part: PieceSet, folder: Path) -> tuple[str, ...]:
-        """Commit the files of a piece's part, then its list; return a warning where that fails.
-
-        Raises Interrupted only: the piece itself is made, whatever becomes of the set.
-        """
-        try:
-            for track in part.tracks:
-                for file in track.files:
-                    self._upload(
-                        part_key(self.run, self.board.cut, file.sha256), folder / file.name
-                    )
-            listed = folder / _LIST
-            listed.write_bytes(part.to_bytes())
-            self._upload(part_list_key(self.board.plan_key, number), listed)
-        except Interrupted:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the piece itself is made
-            return (no_set(error),)
-        return ()
+    def commit(self, number: int, part: PieceSet, folder: Path) -> None:
+        """Commit the files of a piece's part, then its list."""
+        for track in part.tracks:
+            for file in track.files:
+                self._upload(part_key(self.run, self.board.cut, file.sha256), folder / file.name)
+        listed = folder / _LIST
+        listed.write_bytes(part.to_bytes())
+        self._upload(part_list_key(self.board.plan_key, number), listed)
 
     def read(self, assignment: Assignment) -> list[PieceSet]:
         """Return the parts of all picture pieces; raises BadOutput where one is missing."""

@@ -15,20 +15,30 @@ from core.errors import (
     BadOutput,
     Interrupted,
     LeaseLost,
+    LecternError,
     MediaError,
     MissingObject,
     PassingFailure,
     ScratchFull,
     Unavailable,
 )
-from core.events import OfPiece, PieceMade, PieceReleased, PiecesRefused
+from core.events import (
+    OfPiece,
+    PieceFailed,
+    PieceMade,
+    PieceReleased,
+    PieceRetried,
+    PiecesRefused,
+)
 from core.job import Job, piece_key, piece_scratch_name
 from core.ledger import Ledger
 from core.messages import Message
 from core.ports import ObjectStore
-from core.retries import after_piece_failure
+from core.retries import after_piece_failure, is_worth_another_try
 from transcoder.heartbeat import Heartbeat
+from transcoder.ladder.part import no_set
 from transcoder.parts import Parts
+from transcoder.pieces.encode import MadePiece
 from transcoder.pieces.stored import StoredRanges
 from transcoder.press import Press
 from transcoder.scratch import private_folder
@@ -57,8 +67,31 @@ class PieceStep:
         try:
             self._held(job, board, number, claim)
         except ScratchFull as error:
-            event = after_piece_failure(board, number, claim, error, self.ledger.policy)
+            event = self._after(board, number, claim, error)
             self.ledger.apply(job.job_id, event)
+
+    def _commit_part(self, job: Job, board: Board, number: int, made: MadePiece) -> tuple[str, ...]:
+        """Commit what the piece gives to a set; return a warning where that is not to be had."""
+        try:
+            if made.part_error is not None:
+                raise made.part_error
+            if made.part is not None and made.part_folder is not None:
+                parts = Parts(self.ledger.objects, job.run, board)
+                parts.commit(number, made.part, made.part_folder)
+        except Interrupted:
+            raise
+        except Exception as error:
+            now = self.ledger.clock.now()
+            if is_worth_another_try(error, board.piece(number), self.ledger.policy, now):
+                raise
+            return (no_set(error),)
+        return ()
+
+    def _after(
+        self, board: Board, number: int, claim: int, error: LecternError
+    ) -> PieceRetried | PieceFailed:
+        now = self.ledger.clock.now()
+        return after_piece_failure(board, number, claim, error, self.ledger.policy, now)
 
     def _held(self, job: Job, board: Board, number: int, claim: int) -> None:
         name = piece_scratch_name(job.run, number, claim)
@@ -77,7 +110,7 @@ class PieceStep:
             except BadOutput as error:
                 event = PiecesRefused(cut=board.cut, reason=error.detail)
             except (MediaError, PassingFailure, Unavailable, MissingObject) as error:
-                event = after_piece_failure(board, number, claim, error, self.ledger.policy)
+                event = self._after(board, number, claim, error)
                 self.ledger.log.emit(
                     "piece.failed", piece=number, code=error.code, reason=error.detail
                 )
@@ -93,10 +126,7 @@ class PieceStep:
             made = self.press.make(
                 assignment, number, source, folder, stop=lambda: self.stop() or beat.lost
             )
-        warnings = made.warnings
-        if made.part is not None and made.part_folder is not None:
-            parts = Parts(self.ledger.objects, job.run, board)
-            warnings += parts.commit(number, made.part, made.part_folder)
+        warnings = made.warnings + self._commit_part(job, board, number, made)
         with contextlib.suppress(AlreadyExists):
             self.ledger.objects.upload(piece_key(board.plan_key, number), made.path)
         cpu_s, work_s = children_s() - before_s, self.ledger.clock.now() - began

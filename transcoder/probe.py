@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,14 +20,10 @@ from core.errors import (
 from core.media import Container, MediaInfo, Picture, Sound, Stream
 from transcoder.allowed import DEMUXERS, decoders
 from transcoder.answers import parsed, typed
+from transcoder.child import command
 from transcoder.runner import Bounds, Collector, Exit, run
 
-_ROOT: Final = Path(__file__).resolve().parents[1]
-_CHILD: Final = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from transcoder.probe_child import main; sys.exit(main(sys.argv[2]))"
-)
-"""Isolated from its surroundings, the child must be told where its own parts are."""
+_CHILD: Final = "transcoder.probe_child"
 _NO_FACTS: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 """What comes of reading an answer that is none."""
 _ANSWER_BYTES_MAX: Final = 256 * limits.KIB
@@ -52,7 +47,7 @@ class Probe:
         """
         answer = Collector(most=_ANSWER_BYTES_MAX)
         ended = run(
-            [self.python, "-I", "-B", "-c", _CHILD, str(_ROOT), json.dumps(_wish(name, container))],
+            command(self.python, _CHILD, _wish(name, container)),
             folder=self.folder,
             python=self.python,
             bounds=Bounds(

@@ -22,6 +22,7 @@ from core.errors import (
     MediaTooComplex,
     StepTimedOut,
 )
+from transcoder.needs import readable
 from transcoder.sandbox import CANNOT_START
 
 _SANDBOX: Final = Path(__file__).with_name("sandbox.py")
@@ -134,7 +135,9 @@ def run(
 ) -> Exit:
     """Run `argv` in the sandbox with `folder` as its working directory, until it ends.
 
-    With a `desk` it may ask for bytes; while one is fetched, `stop()` is not looked at.
+    Of all files it reaches those in `folder` (only to read where `bounds.file_bytes` is 0), to read
+    those that links there lead to, and what it is made of (`needs.readable`). With a `desk` it may
+    ask for bytes; while one is fetched, `stop()` is not looked at.
 
     Whatever happens, neither it nor what it started is left when this returns. Raises Interrupted
     within 2 s after `stop()` is true, EncoderStalled, StepTimedOut, EncoderKilled for a signal
@@ -207,8 +210,9 @@ def _launched(
 ) -> subprocess.Popen[bytes]:
     """Start the sandbox; a machine that cannot, for lack of processes or a folder, may later."""
     try:
+        words = (*_confinement(bounds), *_reach(argv[0], folder, python, bounds))
         return subprocess.Popen(
-            [python, "-I", "-S", str(_SANDBOX), *_confinement(bounds), "--", *argv],
+            [python, "-I", "-S", str(_SANDBOX), *words, "--", *argv],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -232,6 +236,17 @@ def _confinement(bounds: Bounds) -> list[str]:
         f"NOFILE={_FILES_MAX}",
         "CORE=0",
     ]
+
+
+def _reach(program: str, folder: Path, python: str, bounds: Bounds) -> list[str]:
+    """Return what the program may read and write, as seen from its working directory `folder`.
+
+    A file that a link there leads to was given by who laid the link: programs in here make none.
+    """
+    with os.scandir(folder) as entries:
+        given = [entry.name for entry in entries if entry.is_symlink() and entry.is_file()]
+    words = [f"READ={path}" for path in (*readable(program, python=python), *given)]
+    return [*words, f"WORK={os.devnull}", "WORK=." if bounds.file_bytes else "READ=."]
 
 
 def _register(

@@ -16,6 +16,7 @@ from core.errors import Interrupted, LecternError, StoreFull, Unavailable
 from core.job import Job, RenditionSet, set_key, subtitles_key
 from core.ledger import Ledger
 from core.ports import ObjectStore, Progress
+from core.retries import is_worth_another_try
 from core.sets import MANIFEST, StoredSet, read_stored, summary
 from transcoder.ladder.part import no_set
 from transcoder.ladder.texts import Sidecar
@@ -35,8 +36,8 @@ class MadeFolder:
 class SetWork:
     """Makes and commits the set that a job's order asks for.
 
-    Neither raises anything but Interrupted: whatever is wrong, the result itself is delivered,
-    with a warning.
+    Whatever is wrong, the result itself is delivered, with a warning. Nothing is raised but
+    Interrupted and, a few times, what may be better at the next try of all.
     """
 
     ledger: Ledger
@@ -64,7 +65,9 @@ class SetWork:
             return MadeFolder(path=path, warnings=_stored(path, job).said["warnings"])
         except Interrupted:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the result is delivered
+        except Exception as error:
+            if self._is_tried_again(job, error):
+                raise
             return MadeFolder(path=None, warnings=(self._told(job, error),))
 
     def join(
@@ -97,7 +100,9 @@ class SetWork:
             return MadeFolder(path=path, warnings=_stored(path, job).said["warnings"])
         except Interrupted:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the result is delivered
+        except Exception as error:
+            if self._is_tried_again(job, error):
+                raise
             return MadeFolder(path=None, warnings=(self._told(job, error),))
 
     def _subtitles(self, job: Job) -> tuple[Sidecar, ...]:
@@ -115,7 +120,9 @@ class SetWork:
             return self._commit(job, made.path), made.warnings
         except Interrupted:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the result is delivered
+        except Exception as error:
+            if self._is_tried_again(job, error):
+                raise
             if isinstance(error, StoreFull):  # others need the room; else it goes with the run
                 withdraw(self.ledger.objects, job, job.fence)
             return None, (self._told(job, error),)
@@ -129,6 +136,9 @@ class SetWork:
                 self.ledger.objects.upload(file.key, folder / file.path)
         self.ledger.objects.upload(set_key(job.run, job.fence, MANIFEST), folder / MANIFEST)
         return summary(stored, run=job.run, fence=job.fence)
+
+    def _is_tried_again(self, job: Job, error: Exception) -> bool:
+        return is_worth_another_try(error, job, self.ledger.policy, self.ledger.clock.now())
 
     def _told(self, job: Job, error: Exception) -> str:
         known = isinstance(error, LecternError)

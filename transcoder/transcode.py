@@ -17,6 +17,7 @@ from core.board import Board
 from core.errors import (
     Interrupted,
     LeaseLost,
+    LecternError,
     MediaError,
     MissingObject,
     PassingFailure,
@@ -25,7 +26,7 @@ from core.errors import (
     Unavailable,
     UnsupportedType,
 )
-from core.events import Encoded, PiecesCut, Released
+from core.events import Encoded, Failed, PiecesCut, Released, Retried
 from core.job import Job, Rendition, cut_key, output_key, piece_key, scratch_name
 from core.ledger import Ledger
 from core.messages import Message
@@ -90,7 +91,10 @@ class Transcode:
         try:
             self._held(job)
         except ScratchFull as error:
-            self.ledger.apply(job.job_id, after_failure(job, error, self.ledger.policy))
+            self.ledger.apply(job.job_id, self._after(job, error))
+
+    def _after(self, job: Job, error: LecternError) -> Retried | Failed:
+        return after_failure(job, error, self.ledger.policy, self.ledger.clock.now())
 
     def _held(self, job: Job) -> None:
         name = scratch_name(job.run, job.fence)
@@ -103,7 +107,7 @@ class Transcode:
                 self.ledger.apply(job.job_id, Released(fence=job.fence))
                 raise
             except _FORESEEN as error:
-                self.ledger.apply(job.job_id, after_failure(job, error, self.ledger.policy))
+                self.ledger.apply(job.job_id, self._after(job, error))
                 return
             self._commit(job, result)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from core.job import Job, State
+from core.ports import Unreadable
 from infra import records
 from infra.embedded.sqlite import Database
 
@@ -32,9 +33,9 @@ ON CONFLICT (job_id) DO UPDATE SET
     run = excluded.run, state = excluded.state, wake_at = excluded.wake_at,
     record = excluded.record, written = excluded.written
 """
-_DUE: Final = "SELECT record FROM jobs WHERE wake_at <= ? ORDER BY wake_at LIMIT ?"
+_DUE: Final = "SELECT job_id, record FROM jobs WHERE wake_at <= ? ORDER BY wake_at LIMIT ?"
 _RECENT: Final = """
-SELECT record FROM jobs WHERE (?1 IS NULL OR state = ?1)
+SELECT job_id, record FROM jobs WHERE (?1 IS NULL OR state = ?1)
 ORDER BY written DESC LIMIT ?2
 """
 
@@ -49,14 +50,14 @@ class SqliteJobStore:
         """Return the job, or None."""
         with self._database.reading() as connection:
             row = connection.execute(_GET, (job_id,)).fetchone()
-        return records.decode(row[0]) if row else None
+        return records.decode(row[0], job_id) if row else None
 
     def update(self, job_id: str, change: Callable[[Job | None], Job]) -> Job:
         """Change the job in a transaction; see `core.ports.JobStore.update`."""
 
         def act(connection: sqlite3.Connection) -> Job:
             row = connection.execute(_GET, (job_id,)).fetchone()
-            before = records.decode(row[0]) if row else None
+            before = records.decode(row[0], job_id) if row else None
             after = change(before)
             if after is not before:
                 connection.execute(_PUT, _row(after))
@@ -64,17 +65,18 @@ class SqliteJobStore:
 
         return self._database.together(act)
 
-    def due(self, now: float, *, limit: int) -> list[Job]:
+    def due(self, now: float, *, limit: int) -> Sequence[Job | Unreadable]:
         """Return the jobs that the sweep must look at, oldest first."""
         with self._database.reading() as connection:
             rows = connection.execute(_DUE, (now, limit)).fetchall()
-        return [records.decode(record) for (record,) in rows]
+        return [records.decode_or_name(record, job_id) for job_id, record in rows]
 
     def recent(self, *, limit: int, state: State | None = None) -> list[Job]:
         """Return the jobs that were written last, newest first."""
         with self._database.reading() as connection:
             rows = connection.execute(_RECENT, (state, limit)).fetchall()
-        return [records.decode(record) for (record,) in rows]
+        found = [records.decode_or_name(record, job_id) for job_id, record in rows]
+        return [job for job in found if isinstance(job, Job)]
 
     def owner(self, run: str) -> str | None:
         """Return the id of the job with this run."""
@@ -86,7 +88,8 @@ class SqliteJobStore:
         """Return the number of jobs in each state that has any."""
         with self._database.reading() as connection:
             rows = connection.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state").fetchall()
-        return {State(state): int(count) for state, count in rows}
+        known = set(State)  # another release may have written others
+        return {State(state): int(count) for state, count in rows if state in known}
 
     def forget(self, job_id: str, run: str) -> None:
         """Delete the record of this run."""

@@ -19,6 +19,7 @@ from typing import BinaryIO, Final
 from core import limits
 from core.errors import AlreadyExists, MissingObject, StoreFull, Unavailable
 from core.ports import Clock, ObjectInfo, ObjectReader, ObjectWriter
+from infra.embedded.room import Hold, Room
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -33,7 +34,7 @@ class FolderObjectStore:
         self._committed = root / "objects"
         self._partial = root / "partial"
         self._clock = clock
-        self._reserve_bytes = reserve_bytes
+        self.room = Room(self._partial, reserve_bytes=reserve_bytes)
         for folder in (self._committed, self._partial):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -41,15 +42,16 @@ class FolderObjectStore:
     def create(self, key: str, *, expected_bytes: int | None = None) -> Iterator[ObjectWriter]:
         """Begin an object; see `core.ports.ObjectStore.create`."""
         target = self._path(key)
-        with disk_errors():
-            self._check_room(expected_bytes or 0)
-            part = self._partial / uuid.uuid4().hex
-            file = part.open("xb", buffering=0)
-        try:
-            yield _FolderWriter(self, key, part, file, target)
-        finally:
-            file.close()
-            part.unlink(missing_ok=True)
+        with contextlib.ExitStack() as stack:
+            with disk_errors():
+                hold = self._hold(expected_bytes or 0, stack)
+                part = self._partial / uuid.uuid4().hex
+                file = part.open("xb", buffering=0)
+            try:
+                yield _FolderWriter(self, key, part, file, target, hold)
+            finally:
+                file.close()
+                part.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def open(self, key: str, *, start: int = 0) -> Iterator[ObjectReader]:
@@ -122,16 +124,11 @@ class FolderObjectStore:
             raise ValueError(f"not an object key: {key!r}")
         return self._committed / key
 
-    def _check_room(self, expected_bytes: int) -> None:
+    def _hold(self, expected_bytes: int, stack: contextlib.ExitStack) -> Hold | None:
         """Keep the reserve free of recordings; it is there for the small notes about them."""
         if 0 < expected_bytes <= limits.SMALL_BODY_BYTES:
-            return
-        free = shutil.disk_usage(self._partial).free
-        if free < expected_bytes + self._reserve_bytes:
-            raise StoreFull(
-                f"{free} bytes are free, {expected_bytes} are needed and "
-                f"{self._reserve_bytes} must stay free"
-            )
+            return None
+        return stack.enter_context(self.room.hold(expected_bytes))
 
     def _commit(self, key: str, part: Path, file: BinaryIO, target: Path) -> ObjectInfo:
         now = self._clock.now()
@@ -185,17 +182,25 @@ class FolderObjectStore:
 
 class _FolderWriter:
     def __init__(
-        self, store: FolderObjectStore, key: str, part: Path, file: BinaryIO, target: Path
+        self,
+        store: FolderObjectStore,
+        key: str,
+        part: Path,
+        file: BinaryIO,
+        target: Path,
+        hold: Hold | None,
     ) -> None:
         self._store = store
         self._key = key
         self._part = part
         self._file = file
         self._target = target
+        self._hold = hold
         store.touch(file)
 
     def write(self, data: bytes | memoryview) -> None:
-        with disk_errors():
+        spent = self._hold.spend(len(data)) if self._hold else contextlib.nullcontext()
+        with disk_errors(), spent:
             view = memoryview(data)
             while view:
                 view = view[self._file.write(view) :]

@@ -33,6 +33,7 @@ from core.errors import (
 from core.job import run_of
 from core.ports import Session
 from infra.embedded.objects import FolderObjectStore, disk_errors, sync_folder
+from infra.embedded.room import Hold
 
 _TOKEN_BYTES: Final = 32
 
@@ -45,12 +46,11 @@ class FolderSessions:
         root: Path,
         *,
         objects: FolderObjectStore,
-        reserve_bytes: int = 0,
         open_max: int = limits.OPEN_UPLOADS_MAX,
     ) -> None:
         self._partial = root / "partial"
         self._objects = objects
-        self._reserve_bytes = reserve_bytes
+        self._room = objects.room
         self._open_max = open_max
 
     def begin(self, key: str, *, size: int, content_type: str, expires_at: float) -> Session:
@@ -98,17 +98,21 @@ class FolderSessions:
             size, held = _announced(file), _bytes_in(file)
             if start > held:
                 raise InvalidField(f"the first {held} bytes are here; go on with byte {held}")
-            with disk_errors():
-                self._check_disk(size - held)
-            self._take(file, size, start, read)
+            with contextlib.ExitStack() as stack:
+                with disk_errors():
+                    hold = stack.enter_context(self._room.hold(size - held))
+                self._take(file, size, start, read, hold)
             return self._safe(key, file)
 
-    def _take(self, file: BinaryIO, size: int, at: int, read: Callable[[int], bytes]) -> None:
+    def _take(
+        self, file: BinaryIO, size: int, at: int, read: Callable[[int], bytes], hold: Hold
+    ) -> None:
         """Append piece by piece; the last is taken only when nothing follows it."""
         while piece := read(min(limits.CHUNK_BYTES, size - at + 1)):
             if at + len(piece) > size:
                 raise TooLarge(f"{size} bytes were announced and more are sent")
-            with disk_errors():
+            fresh = min(max(at + len(piece) - _bytes_in(file), 0), len(piece))
+            with disk_errors(), hold.spend(fresh):
                 _append(file, at, piece)
             at += len(piece)
 
@@ -159,12 +163,7 @@ class FolderSessions:
         missing = [_missing(folder) for folder in self._partial.iterdir() if folder.is_dir()]
         if len(missing) >= self._open_max:
             raise StoreFull(f"{len(missing)} uploads are open")
-        self._check_disk(size + sum(missing))
-
-    def _check_disk(self, wanted: int) -> None:
-        free = shutil.disk_usage(self._partial).free
-        if free < wanted + self._reserve_bytes:
-            raise StoreFull(f"{free} bytes are free, {wanted} are announced")
+        self._room.check(size + sum(missing))
 
 
 def _append(file: BinaryIO, at: int, piece: bytes) -> None:

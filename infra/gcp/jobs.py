@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from google.api_core import exceptions as google
 from google.api_core.retry import Retry, if_exception_type
@@ -36,6 +36,7 @@ from google.cloud.firestore import (
 
 from core.errors import Unavailable
 from core.job import Job, State
+from core.ports import Unreadable
 from infra import records
 from infra.clock import jitter
 from infra.gcp.failures import unavailable
@@ -62,6 +63,8 @@ _TRIES_MAX: Final = 100
 _PAUSE_S: Final = 0.02
 _PAUSE_MAX_S: Final = 0.5
 """Pauses between two tries grow to this; a hundred of them take half a minute."""
+UPDATE_S: Final = 60.0
+"""Seconds after which an update makes no further try: a request waits for it, with its thread."""
 _TIMEOUT_S: Final = 20.0
 """Seconds for one call, with its own retries."""
 _PASSING: Final = (
@@ -88,11 +91,13 @@ class FirestoreJobStore:
         *,
         timeout_s: float = _TIMEOUT_S,
         pause: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._jobs = client.collection(collection)
         self._timeout_s = timeout_s
         self._pause = pause
+        self._monotonic = monotonic
         self._retry = Retry(
             predicate=if_exception_type(*_PASSING), initial=0.1, maximum=2.0, timeout=timeout_s
         )
@@ -105,7 +110,7 @@ class FirestoreJobStore:
         """Change the job; see `core.ports.JobStore.update`."""
         document = self._document(job_id)
         token = uuid.uuid4().hex
-        for attempt in range(_TRIES_MAX):
+        for _ in self._tries(job_id):
             found = self._read(document)
             before = _job(found)
             if before is not None and found.get("token") == token:
@@ -113,10 +118,9 @@ class FirestoreJobStore:
             after = change(before)
             if after is before or self._swap(document, found, _fields(after, token)):
                 return after
-            self._pause(min(_PAUSE_S * 2 ** min(attempt, 10), _PAUSE_MAX_S) * jitter())
-        raise Unavailable(f"too many writers want job {job_id}; try again")
+        raise AssertionError("tries end by Unavailable")
 
-    def due(self, now: float, *, limit: int) -> list[Job]:
+    def due(self, now: float, *, limit: int) -> Sequence[Job | Unreadable]:
         """Return the jobs that the sweep must look at, oldest first."""
         query = self._jobs.where(filter=FieldFilter("wake_at", "<=", now))
         return self._find(query.order_by("wake_at").limit(limit))
@@ -126,7 +130,7 @@ class FirestoreJobStore:
         query: Query = self._jobs.order_by("written_at", direction=Query.DESCENDING)
         if state is not None:
             query = query.where(filter=FieldFilter("state", "==", state.value))
-        return self._find(query.limit(limit))
+        return [job for job in self._find(query.limit(limit)) if isinstance(job, Job)]
 
     def owner(self, run: str) -> str | None:
         """Return the id of the job with this run."""
@@ -141,10 +145,19 @@ class FirestoreJobStore:
     def forget(self, job_id: str, run: str) -> None:
         """Delete the record of this run."""
         document = self._document(job_id)
-        for _ in range(_TRIES_MAX):
+        for _ in self._tries(job_id):
             found = self._read(document)
             if not found.exists or found.get("run") != run or self._delete(document, found):
                 return
+
+    def _tries(self, job_id: str) -> Iterator[None]:
+        """Begin one try after the other, with pauses; raises Unavailable when it is enough."""
+        ends_at = self._monotonic() + UPDATE_S
+        for attempt in range(_TRIES_MAX):
+            yield
+            self._pause(min(_PAUSE_S * 2 ** min(attempt, 10), _PAUSE_MAX_S) * jitter())
+            if self._monotonic() >= ends_at:
+                raise Unavailable(f"the write of job {job_id} takes too long; try again")
         raise Unavailable(f"too many writers want job {job_id}; try again")
 
     def _document(self, job_id: str) -> DocumentReference:
@@ -184,10 +197,10 @@ class FirestoreJobStore:
     def _unchanged(self, found: DocumentSnapshot[DocumentReference]) -> Any:
         return self._client.write_option(last_update_time=found.update_time)
 
-    def _find(self, query: Query) -> list[Job]:
+    def _find(self, query: Query) -> list[Job | Unreadable]:
         with unavailable("Firestore"):
             found = query.select(["record"]).get(**self._options())
-            return [records.decode(item.get("record")) for item in found]
+            return [records.decode_or_name(_record(item), unquote(item.id)) for item in found]
 
     def _count(self, state: State) -> int:
         query = self._jobs.where(filter=FieldFilter("state", "==", state.value))
@@ -209,7 +222,12 @@ def document_id(job_id: str) -> str:
 
 
 def _job(found: DocumentSnapshot[DocumentReference]) -> Job | None:
-    return records.decode(found.get("record")) if found.exists else None
+    return records.decode(_record(found), unquote(found.id)) if found.exists else None
+
+
+def _record(found: DocumentSnapshot[DocumentReference]) -> str:
+    """Return the record's text; a document without one has none that could be read."""
+    return str((found.to_dict() or {}).get("record", ""))
 
 
 def _fields(job: Job, token: str) -> dict[str, Any]:

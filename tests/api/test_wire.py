@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
@@ -47,17 +48,28 @@ _CROWDS = {
     "refused bodies": head("Content-Length: 9999999", key="") + b"x" * 100,
     "uploads": head("Content-Length: 9999999") + b"--lectern",
     "chunked uploads": head("Transfer-Encoding: chunked") + b"9\r\n--lectern",
+    "uploads in many codings": head("Transfer-Encoding: gzip, Chunked") + b"9\r\n--lectern",
     "asking first": head("Content-Length: 9999999", "Expect: 100-continue"),
+    "chunked confirmations": head("Transfer-Encoding: chunked", path="/video/confirm")
+    + b"5\r\nvideo",
+    "confirmations that ask first": head(
+        "Content-Length: 900", "Expect: 100-continue", path="/video/confirm"
+    ),
+    "chunked announcements": head("Transfer-Encoding: chunked", path="/uploads").replace(
+        forms.CONTENT_TYPE.encode(), b"application/json"
+    ),
+    "announcements that are too long": head("Content-Length: 9999999", path="/uploads").replace(
+        forms.CONTENT_TYPE.encode(), b"application/json"
+    ),
 }
+"""What each of a crowd sends before it falls silent; all but one kind of them has a good key."""
+_BEGUN: Final = head("Content-Length: 9999999") + a_lecture(forms.recording(40_000)).body()[:20_000]
+"""An upload of which so much has come that it has a place."""
 
 
 @pytest.mark.parametrize("kind", list(_CROWDS))
 def test_a_crowd_of_idle_clients_does_not_stop_the_next(served: Served, kind: str) -> None:
-    """Health and status are answered at once, and a newcomer's upload is taken.
-
-    Uploads that hold all places lose them when they have been silent for `GIVE_WAY_S`; until then
-    the newcomer is told to come again.
-    """
+    """Health, status and a newcomer's upload are answered at once, and well."""
     with contextlib.ExitStack() as stack:
         for _ in range(CROWD):
             stack.enter_context(served.connect()).sendall(_CROWDS[kind])
@@ -65,14 +77,49 @@ def test_a_crowd_of_idle_clients_does_not_stop_the_next(served: Served, kind: st
             began = time.monotonic()
             assert served.get(path).status_code == status
             assert time.monotonic() - began < _PROMPT_S
+        began = time.monotonic()
+        assert served.upload().status_code == 200
+        assert time.monotonic() - began < _PROMPT_S
+
+
+def test_a_crowd_of_uploads_that_stop_halfway_gives_way(served: Served) -> None:
+    """They hold all places until they have been silent for `GIVE_WAY_S`, and no other thread."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(CROWD):
+            stack.enter_context(served.connect()).sendall(_BEGUN)
+        began = time.monotonic()
+        assert served.get("/health").status_code == 200
+        assert time.monotonic() - began < _PROMPT_S
         first = served.upload()
-        if "uploads" not in kind and kind != "asking first":
-            assert first.status_code == 200
-        elif first.status_code != 200:
+        if first.status_code != 200:
             assert (first.status_code, first.headers["Retry-After"]) == (429, "30")
         wait_until(
             lambda: served.upload().status_code == 200, seconds=limits.GIVE_WAY_S + 2 * _PROMPT_S
         )
+
+
+def test_an_upload_whose_body_comes_late_is_taken(served: Served) -> None:
+    """It was looked at, given back, and is answered once: by length, in chunks, and when asked."""
+    body = a_lecture(forms.recording(50_000)).body()
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    ways = {
+        f"Content-Length: {len(body)}": body,
+        "Transfer-Encoding: chunked": chunks,
+        f"Content-Length: {len(body)}\r\nExpect: 100-continue": body,
+        "Transfer-Encoding: chunked\r\nExpect: 100-continue": chunks,
+    }
+    for framing, sent in ways.items():
+        with served.connect() as connection:
+            connection.sendall(head(framing, "Connection: close"))
+            if "Expect" in framing:
+                assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            for path in ("/health", "/health"):  # each passes through the loop after the head
+                assert served.get(path).status_code == 200
+            connection.sendall(sent[:20])
+            assert served.get("/health").status_code == 200
+            connection.sendall(sent[20:])
+            found = answers(connection)
+        assert [status for status, _ in found] == [200], (framing, found)
 
 
 def test_more_connections_than_are_kept_cost_those_that_were_silent_for_longest(

@@ -99,7 +99,7 @@ def test_ctrl_c_during_compress_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_doctor_finds_this_machine_well() -> None:
     done = lectern("doctor")
     assert done.exit_code == 0, done.output
-    for thing in ("Python", "FFmpeg", "libx264", "ready: store", "ready: ffmpeg"):
+    for thing in ("Python", "FFmpeg", "libx264", "fences", "ready: store", "ready: ffmpeg"):
         assert thing in done.output
 
 

@@ -249,7 +249,7 @@ class CourierContract:
         lms.behave(drip)
         begun = time.monotonic()
         assert self.send(lms) == Answered(status=500)
-        assert time.monotonic() - begun < 5 * SHORT_S
+        assert time.monotonic() - begun < 25 * SHORT_S
 
     def test_an_interim_answer_is_passed_over(self, lms: ExampleLms) -> None:
         def go_on(visit: Visit) -> Response:
@@ -336,7 +336,7 @@ class CourierContract:
         lms.behave(drip_headers(0.02))
         begun = time.monotonic()
         assert self.send(lms, **{bound: SHORT_S}) == Unanswered(reason=reason)
-        assert time.monotonic() - begun < 5 * SHORT_S
+        assert time.monotonic() - begun < 25 * SHORT_S
 
     def test_an_lms_that_reads_nothing_is_left(self, lms: ExampleLms) -> None:
         lms.behave(hang_before_reading)
@@ -356,7 +356,7 @@ class CourierContract:
         courier = self.make(lms.url, total_s=SHORT_S)
         outcome = courier.send(parcel_of(size=LARGE), Zeros(LARGE))
         assert outcome == Unanswered(reason="not finished in 0.4 s")
-        assert time.monotonic() - begun < 5 * SHORT_S
+        assert time.monotonic() - begun < 25 * SHORT_S
 
     def test_a_store_of_our_own_that_is_slow_does_not_stretch_the_attempt(
         self, lms: ExampleLms

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 
 from core import limits
 from core.board import Board, OpenPiece
+from core.errors import UnreadableRecord
 from core.job import (
     Change,
     DeliveryLog,
@@ -26,7 +27,7 @@ from core.job import (
 )
 from core.making import Levels, Making, Quality
 from core.order import Contract, Delivery, Order, QualityLevel
-from core.ports import JobStore
+from core.ports import JobStore, Unreadable
 from tests.fakes import START
 
 THREADS = 8
@@ -35,10 +36,14 @@ TURNS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStoreRig:
-    """A fresh store; `reopen` gives the same store as another process sees it."""
+    """A fresh store; `reopen` gives the same store as another process sees it.
+
+    `spoil` makes a job's record one that this release cannot read: `in_another_form` has how.
+    """
 
     store: JobStore
     reopen: Callable[[], JobStore]
+    spoil: Callable[[str], None]
 
 
 class JobStoreContract:
@@ -202,7 +207,8 @@ class JobStoreContract:
     def test_jobs_of_any_state_are_due(self, store: JobStore) -> None:
         for state in State:
             write(store, a_job(state.value, state=state))
-        assert {job.state for job in store.due(START + 1e6, limit=99)} == set(State)
+        due = store.due(START + 1e6, limit=99)
+        assert {job.state for job in due if isinstance(job, Job)} == set(State)
 
     # What is recent
     def test_recent_are_those_written_to_last(self, store: JobStore) -> None:
@@ -218,6 +224,32 @@ class JobStoreContract:
         assert ids(store.recent(limit=9, state=State.FAILED)) == ["job-3", "job-1"]
         assert ids(store.recent(limit=1, state=State.FAILED)) == ["job-3"]
         assert store.recent(limit=9, state=State.EXPIRED) == []
+
+    # What another release wrote
+    def test_a_record_that_cannot_be_read_is_named_and_keeps_nobody_from_the_others(
+        self, rig: JobStoreRig
+    ) -> None:
+        store = rig.store
+        for number, job_id in enumerate(("a", "course-v1:A+B~1@2026=C", "c")):
+            write(store, a_job(job_id, run=f"run-{job_id}", wake_at=START + number))
+        rig.spoil("course-v1:A+B~1@2026=C")
+        due = store.due(START + 9, limit=9)
+        assert ids(due) == ["a", "course-v1:A+B~1@2026=C", "c"]
+        (unread,) = [job for job in due if isinstance(job, Unreadable)]
+        assert unread.job_id == "course-v1:A+B~1@2026=C"
+        assert unread.reason
+        assert ids(store.recent(limit=9)) == ["c", "a"]
+        assert store.owner("run-course-v1:A+B~1@2026=C") == "course-v1:A+B~1@2026=C"
+        assert store.counts()[State.QUEUED] >= 2
+
+    def test_a_record_that_cannot_be_read_stays_as_it_is(self, rig: JobStoreRig) -> None:
+        write(rig.store, a_job("one"))
+        rig.spoil("one")
+        with pytest.raises(UnreadableRecord, match="one"):
+            rig.store.get("one")
+        with pytest.raises(UnreadableRecord, match="one"):
+            rig.store.update("one", one_more_or_first)
+        assert ids(rig.store.due(START + 1e6, limit=9)) == ["one"]
 
     # Whose run
     def test_the_owner_of_a_run_is_the_job_that_has_it_now(self, store: JobStore) -> None:
@@ -372,6 +404,7 @@ def a_full_job(job_id: str = "course-v1:Uni+Physik~1@2026=A") -> Job:
             variants=("thumbnail", "original"),
             image_format="webp",
         ),
+        outage_since=START + 0.2,
         former=("5c0e5b52-6a53-4c1c-8d0e-6f2b1a3c4d5e",),
         history=(
             Change(at=START + 1 / 3, event="Received", state=State.QUEUED),
@@ -385,6 +418,11 @@ def assert_no_field_has_its_default(job: Job) -> None:
     """Fail if Job has learned a field that `a_full_job` does not set."""
     for item in fields(job):
         assert getattr(job, item.name) != item.default, f"a_full_job must set {item.name}"
+
+
+def in_another_form(record: str) -> str:
+    """Return a record with a state that this release does not know."""
+    return record.replace('"state":"queued"', '"state":"archived"')
 
 
 def write(store: JobStore, job: Job) -> None:
@@ -420,6 +458,6 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
         list(pool.map(work, range(count)))
 
 
-def ids(jobs: list[Job]) -> list[str]:
+def ids(jobs: Sequence[Job | Unreadable]) -> list[str]:
     """Return the ids in order."""
     return [job.job_id for job in jobs]

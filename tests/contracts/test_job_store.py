@@ -3,12 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import sqlite3
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from infra.embedded.jobs import SqliteJobStore
-from tests.contracts.job_store import JobStoreContract, JobStoreRig, one_more_or_first
+from tests.contracts.job_store import (
+    JobStoreContract,
+    JobStoreRig,
+    in_another_form,
+    one_more_or_first,
+)
 from tests.fakes import MemoryJobStore
 
 PROCESSES = 8
@@ -23,7 +31,7 @@ class TestMemoryJobStore(JobStoreContract):
         """Return a store in memory."""
         del folder
         store = MemoryJobStore()
-        return JobStoreRig(store=store, reopen=lambda: store)
+        return JobStoreRig(store=store, reopen=lambda: store, spoil=store.spoiled.add)
 
 
 class TestSqliteJobStore(JobStoreContract):
@@ -32,7 +40,11 @@ class TestSqliteJobStore(JobStoreContract):
     def make(self, folder: Path) -> JobStoreRig:
         """Return a store in a file."""
         path = folder / "jobs.sqlite"
-        return JobStoreRig(store=SqliteJobStore(path), reopen=lambda: SqliteJobStore(path))
+        return JobStoreRig(
+            store=SqliteJobStore(path),
+            reopen=lambda: SqliteJobStore(path),
+            spoil=partial(spoil, path),
+        )
 
     def test_processes_that_open_a_new_file_at_once_lose_no_update(self, tmp_path: Path) -> None:
         path = tmp_path / "jobs.sqlite"
@@ -47,6 +59,18 @@ class TestSqliteJobStore(JobStoreContract):
         job = SqliteJobStore(path).get("one")
         assert job is not None
         assert job.retries == PROCESSES * TURNS - 1
+
+
+def spoil(path: Path, job_id: str) -> None:
+    """Write a job's record as another release would."""
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        (record,) = connection.execute(
+            "SELECT record FROM jobs WHERE job_id = ?", (job_id,)
+        ).fetchone()
+        connection.execute(
+            "UPDATE jobs SET record = ?, state = 'archived' WHERE job_id = ?",
+            (in_another_form(record), job_id),
+        )
 
 
 def count(path: Path, together: Barrier) -> None:

@@ -30,7 +30,7 @@ PRODUCT: Final = (
     "lectern.lifeline",
     "functions.main",
     "transcoder.main",
-    "transcoder.hidden",
+    "infra.hidden",
     "infra.wiring",
     "infra.webhook",
     "gunicorn.workers.gthread",
@@ -39,6 +39,9 @@ PRODUCT: Final = (
 )
 CLOUD: Final = ("infra.gcp.bus", "infra.gcp.clients", "infra.gcp.jobs", "infra.gcp.objects",
                 "infra.gcp.sessions", "tests.crash.cloud_tree")  # fmt: skip
+PUSH: Final = ("functions_framework", "functions.entry", "infra.push_server",
+               "transcoder.service", "tests.crash.push_tree")  # fmt: skip
+SFTP: Final = ("infra.sftp", "infra.announcing", "tests.crash.sftp_points")
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 """From linux/prctl.h: orphans of the trees become children of this process, which reaps them."""
@@ -143,10 +146,8 @@ def tree(kind: str, environment: Mapping[str, str], log: str) -> Callable[[], No
         os.environ.update(environment)
         sys.argv = ["lectern", "up"]
         _prepare()
-        if kind == "cloud":
-            from tests.crash.cloud_tree import run  # noqa: PLC0415 - needs the `gcp` extra
-
-            run()
+        if kind in {"cloud", "push"}:
+            importlib.import_module(f"tests.crash.{kind}_tree").run()  # they need the `gcp` extra
             return
         from lectern.cli import main  # noqa: PLC0415 - only where it runs
 
@@ -224,7 +225,8 @@ def serve(requests: Iterator[str]) -> None:
 
 def main() -> None:
     """Import the product, then serve."""
-    for name in PRODUCT + (CLOUD if "--cloud" in sys.argv else ()):
+    more = {"--cloud": CLOUD, "--push": PUSH, "--sftp": SFTP}
+    for name in sum((names for word, names in more.items() if word in sys.argv), PRODUCT):
         importlib.import_module(name)
     gc.freeze()
     serve(iter(sys.stdin.readline, ""))

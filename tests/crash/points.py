@@ -65,18 +65,22 @@ class Plan:
         return json.dumps({name: getattr(self, name) for name in self.__slots__})
 
 
-class _Counting:
-    """How often each point was passed under the present plan."""
+class Counting:
+    """How often each point was passed under the present plan, which is in `file` or where ARM says.
 
-    def __init__(self) -> None:
+    Of several threads only one may ask at a time: hold `lock`.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
         self.lock = threading.Lock()
+        self._file = file
         self._seen: Counter[str] = Counter()
         self._plan: Plan | None = None
         self._stamp: tuple[int, int] | None = None
 
     def plan(self) -> Plan | None:
         """Return the plan; under a new one everything counts anew."""
-        if (file := os.environ.get(ARM)) is None:
+        if (file := self._file or os.environ.get(ARM)) is None:
             return self._plan or self._of_environment()
         with suppress(FileNotFoundError):
             stat = os.stat(file)  # noqa: PTH116 - runs in the service
@@ -102,7 +106,7 @@ class _Counting:
         return self._plan
 
 
-_counting = _Counting()
+_counting = Counting()
 _here = threading.local()
 
 
@@ -141,13 +145,13 @@ class Watched:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             if method not in _POLLED:
-                _pass(f"{name} before")
+                pass_point(f"{name} before")
             with _inside(name):
                 result = function(*args, **kwargs)
             if isinstance(result, AbstractContextManager):
                 return _Entered(result, name)
             if method not in _POLLED or result:
-                _pass(f"{name} after")
+                pass_point(f"{name} after")
             return result
 
         return call
@@ -210,12 +214,12 @@ def _pass_apart(call: str) -> None:
     """Pass a point without being watched meanwhile."""
     sys.setprofile(None)
     try:
-        _pass(call)
+        pass_point(call)
     finally:
         sys.setprofile(_watch)
 
 
-def _pass(call: str) -> None:
+def pass_point(call: str) -> None:
     """Note the point, and die if it is the chosen one. The heartbeat's calls vary with time."""
     if threading.current_thread().name == "heartbeat":
         return
@@ -225,24 +229,30 @@ def _pass(call: str) -> None:
         if plan is None:
             return
         point = f"{role} {call} #{_counting.number(call)}"
+    if has_come(point, plan):
+        kill(os.getpid(), plan)
+
+
+def has_come(point: str, plan: Plan) -> bool:
+    """Note the point where that is asked for, and tell whether somebody is to die at it."""
     if plan.trace:
         with open(plan.trace, "a", encoding="ascii") as trace:  # noqa: PTH123 - runs in the service
             trace.write(point + "\n")
-    if plan.point == point and not plan.harmless:
-        _die(plan)
+    return plan.point == point and not plan.harmless
 
 
-def _die(plan: Plan) -> None:
-    """Kill the whole tree or this process, once where there is a mark; what follows it lives."""
+def kill(pid: int, plan: Plan) -> None:
+    """Kill the whole tree or that process, once where there is a mark; what follows it lives."""
     with suppress(FileExistsError):
         if plan.mark:
-            _leave(plan.mark)
+            _leave(plan.mark, pid)
         if not plan.alone:
-            kill_session(os.getsid(0))
-        os.kill(os.getpid(), signal.SIGKILL)
+            kill_session(os.getsid(pid))
+        with suppress(ProcessLookupError):  # it was of that session
+            os.kill(pid, signal.SIGKILL)
 
 
-def _leave(mark: str) -> None:
+def _leave(mark: str, pid: int) -> None:
     """Write who dies; raises FileExistsError for a second one."""
     with open(mark, "x", encoding="ascii") as file:  # noqa: PTH123 - runs in the service
-        file.write(str(os.getpid()))
+        file.write(str(pid))

@@ -1,4 +1,4 @@
-"""What goes through a tree while it is killed: one job of each kind, by a backend that insists."""
+"""What goes through a tree while it is killed: jobs of several kinds, by a backend that insists."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ import requests
 from core.job import Job, State
 from core.ports import JobStore
 from lectern.example_lms import ExampleLms
-from tests.crash.scenery import CUT_ME, notices, result_of
+from tests.crash.scenery import CUT_ME, LONG_ME, notices, result_of
 from tests.crash.tree import Tree
 from tests.http.forms import MP4_HEAD
 from tests.service.harness import KEY
 
 T = TypeVar("T")
 KINDS: Final = ("plain", "direct", "pieces", "sftp")
+_WORDS: Final = {"pieces": CUT_ME, "large": LONG_ME}
+_BY_FILE: Final = frozenset({"sftp", "large", "image"})
+_PNG_HEAD: Final = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0\0\0\1\0\x08\2\0\0\0"
+SMALL: Final = "thumbnail"
+"""What is made beside an image."""
 _PATIENCE_S: Final = 30.0
 _POLL_S: Final = 0.01
 _CALL_S: Final = 10.0
@@ -33,8 +38,9 @@ class Stuck(AssertionError):
 
 def recording_of(video_id: str, kind: str) -> bytes:
     """Return a recording like no other."""
-    word = CUT_ME if kind == "pieces" else b"as a whole"
-    return MP4_HEAD + f" {video_id} ".encode() + word + b" lecture" * 400
+    word = _WORDS.get(kind, b"as a whole")
+    head = _PNG_HEAD if kind == "image" else MP4_HEAD
+    return head + f" {video_id} ".encode() + word + b" lecture" * 400
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,7 +63,7 @@ class Round:
     def run(self) -> None:
         """Bring every job to its end, whoever dies meanwhile; raises Stuck."""
         acts = {"plain": self._plain, "direct": self._direct, "pieces": self._plain,
-                "sftp": self._by_sftp}  # fmt: skip
+                "sftp": self._by_sftp, "large": self._by_sftp, "image": self._by_sftp}  # fmt: skip
         for video_id, kind in self.ids.items():
             acts[kind](video_id, recording_of(video_id, kind))
             self._wait(lambda: self._is_over(video_id), f"the end of {video_id}")  # noqa: B023 - asked at once
@@ -76,10 +82,11 @@ class Round:
         self._take_over(video_id)
 
     def _by_sftp(self, video_id: str, data: bytes) -> None:
+        form = {"media_id": video_id}
+        if self.ids[video_id] == "image":
+            form["variants"] = SMALL
         self._insist(
-            lambda: self._post(
-                "/compress/", data={"media_id": video_id}, files={"file": ("a.mp4", data)}
-            ),
+            lambda: self._post("/compress/", data=form, files={"file": ("a", data)}),
             f"the 200 to {video_id}",
         )
         self.acknowledged.add(video_id)
@@ -193,7 +200,7 @@ class Round:
             wanted = result_of(recording_of(video_id, kind))
             assert job.output is not None
             assert job.output.sha256 == sha256(wanted).hexdigest()
-            if kind == "sftp":
+            if kind in _BY_FILE:
                 self._check_depot(job, wanted)
             else:
                 self._check_deliveries(job, wanted)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
@@ -24,22 +25,39 @@ from core.order import Order
 from core.placement import Notice, Placed, PlaceOutcome, partial_path
 from core.ports import ObjectReader, Progress
 from tests.crash.points import Watched
-from tests.fake_press import assignment, compressed
+from tests.fake_press import assignment, compressed, pictures
 from transcoder.compress import Compressed
+from transcoder.images.make import MadeImage, MadeImages
 from transcoder.pieces.encode import MadePiece
 from transcoder.pieces.ranged import Ranges
 
 DEPOT: Final = "LECTERN_CRASH_DEPOT"
-"""Names the folder that stands for the LMS's own storage."""
+"""Names the folder that stands for the LMS's own storage; where it is empty the real adapters go
+to a server."""
 CUT_ME: Final = b"cut me in pieces"
 REFUSE_ME: Final = b"there is no picture in this"
+LONG_ME: Final = b"make much of me"
 PIECES: Final = 2
+LONG_BYTES: Final = 5_200_003
+"""A long result: far more than may be under way by SFTP at a time, and no round number."""
+
+PICTURE_BYTES: Final = 700_001
+"""An image of a few requests of SFTP."""
+
+
+def picture_of(source: bytes, name: str) -> bytes:
+    """Return what the press makes of an image, in the size of that name."""
+    dice = random.Random(sha256(name.encode() + source).digest())  # noqa: S311 - as below
+    return dice.randbytes(PICTURE_BYTES)
 
 
 def result_of(source: bytes) -> bytes:
     """Return what the press makes of a recording."""
     if CUT_ME in source:
         return b"".join(_piece_of(source, number) for number in range(PIECES))
+    if LONG_ME in source:
+        dice = random.Random(sha256(source).digest())  # noqa: S311 - any bytes will do
+        return dice.randbytes(LONG_BYTES)
     return b"small: " + sha256(source).hexdigest().encode()
 
 
@@ -50,6 +68,10 @@ def install(wiring: ModuleType) -> None:
         depot, announcer = FolderDepot(Path(folder)), FolderAnnouncer(Path(folder))
         setattr(wiring, "depot", lambda _settings: Watched(depot, "depot"))  # noqa: B010
         setattr(wiring, "announcer", lambda _settings: Watched(announcer, "announcer"))  # noqa: B010
+    elif DEPOT in os.environ:
+        from tests.crash import sftp_points  # noqa: PLC0415 - asyncssh is large
+
+        sftp_points.install(wiring)
 
 
 class LittlePress:
@@ -85,6 +107,15 @@ class LittlePress:
         del order, stop
         progress.report(50)
         return compressed(folder, result_of(source.read_bytes()))
+
+    def picture(
+        self, source: Path, folder: Path, *, order: Order, stop: Callable[[], bool]
+    ) -> MadeImages:
+        """Make an image of every size that is asked for."""
+        del stop
+        data = source.read_bytes()
+        made = pictures(folder, order)
+        return replace(made, images=tuple(_redone(each, data) for each in made.images))
 
     def make(
         self,
@@ -166,6 +197,12 @@ def notices(root: Path) -> list[dict[str, Any]]:
     with contextlib.suppress(FileNotFoundError):
         return [json.loads(line) for line in (root / "notices").read_text().splitlines()]
     return []
+
+
+def _redone(image: MadeImage, source: bytes) -> MadeImage:
+    data = picture_of(source, image.variant)
+    image.path.write_bytes(data)
+    return replace(image, size=len(data), sha256=sha256(data).hexdigest())
 
 
 def _piece_of(source: bytes, number: int) -> bytes:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -82,6 +83,29 @@ class Stage:
         for one in rounds:
             one.check()
 
+    def kill_twice(self, first: str, second: str, *, alone: bool) -> None:
+        """Kill at one point of a round, and at another when what died goes on.
+
+        The second counts from the first death; it must come later than a lease runs out.
+        """
+        ends = len(self.tree.ends)
+        deaths = [self.tree.arm(point=first, alone=alone)]
+
+        def arm_again() -> None:
+            until(deaths[0].mark.exists, f"the death at {first}")
+            deaths.append(self.tree.arm(point=second, alone=alone))
+
+        arming = threading.Thread(target=arm_again)
+        arming.start()
+        one = self.round()
+        one.run()
+        arming.join()
+        self.tree.disarm()
+        assert len(deaths) == 2, f"nobody died at {first}"
+        for number, death in enumerate(deaths):
+            self.tree.check_died(death, ends_before=ends + number, ends_after=ends + number + 1)
+        one.check()
+
     def check_nothing_is_left(self) -> None:
         """Fail unless every object, partial and private folder goes away."""
         until(lambda: not self.tree.files(), "no file is left", timeout_s=LEFT_OVER_S)
@@ -139,9 +163,12 @@ def kill_at_each(
     plan: Sequence[tuple[str, bool]], *, trees: int, stage: Callable[[int], _On]
 ) -> None:
     """Go through a plan (a point; whether one process dies alone) with several trees at once."""
+    opening = threading.Lock()  # Python 3.11 may fail where two threads parse at once
 
     def go(number: int) -> None:
-        with stage(number) as on:
+        with ExitStack() as opened:
+            with opening:
+                on = opened.enter_context(stage(number))
             on.warm_up()
             for point, alone in plan[number::trees]:
                 try:

@@ -180,13 +180,16 @@ class Tree(Service):
         """Have nobody die any more."""
         self.arm_file.unlink(missing_ok=True)
 
-    def check_died(self, death: Death, *, ends_before: int) -> None:
-        """Fail unless the kill took place, and was one by signal 9."""
+    def check_died(self, death: Death, *, ends_before: int, ends_after: int | None = None) -> None:
+        """Fail unless the kill took place, and was one by signal 9.
+
+        `ends_before` trees had ended before it; `ends_after` had when it was over, if not all.
+        """
         assert death.mark.exists(), f"nobody died at {death.plan.point}"
         pid = int(death.mark.read_text())
         until(lambda: pid not in self.members(), f"the end of process {pid}", timeout_s=5)
         if not death.plan.alone:
-            assert self.ends[ends_before:] == [-signal.SIGKILL], death.plan.point
+            assert self.ends[ends_before:ends_after] == [-signal.SIGKILL], death.plan.point
             return
         until(lambda: self._tells_of(death, pid), f"word of the death of {pid}", timeout_s=_GONE_S)
 

@@ -52,6 +52,13 @@ def test_every_exception_for_hadolint_has_its_reason() -> None:
     assert all(re.match(r"# \w.*\.$", lines[at - 1]) for at in ignored)
 
 
+def test_the_init_of_the_images_cannot_be_read() -> None:
+    """It starts with the keys in its environment, which the kernel closes by that alone."""
+    stage = (ROOT / "Dockerfile").read_text().partition(" AS runtime\n")[2].partition("\nFROM ")[0]
+    assert 'ENTRYPOINT ["tini", "--"]' in stage
+    assert "&& chmod 0711 /usr/bin/tini " in stage
+
+
 def test_shell_scripts_are_sound() -> None:
     """Bash reads the script that builds the images, and shellcheck has nothing to say."""
     assert run("bash", "-n", ".ci/images").returncode == 0

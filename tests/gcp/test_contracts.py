@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,8 +10,8 @@ import pytest
 from google.cloud import firestore
 
 from core.errors import Unavailable
-from infra.gcp.jobs import FirestoreJobStore
-from tests.contracts.job_store import JobStoreContract, JobStoreRig
+from infra.gcp.jobs import FirestoreJobStore, document_id
+from tests.contracts.job_store import JobStoreContract, JobStoreRig, in_another_form
 from tests.contracts.message_bus import MessageBusContract, MessageBusRig
 from tests.contracts.object_store import KEY, ObjectStoreContract, ObjectStoreRig
 from tests.gcp.clocked import BusRig
@@ -71,7 +72,14 @@ class TestFirestoreJobStore(JobStoreContract):
         return JobStoreRig(
             store=FirestoreJobStore(self.client, collection),
             reopen=lambda: FirestoreJobStore(self.client, collection),
+            spoil=partial(self.spoil, collection),
         )
+
+    def spoil(self, collection: str, job_id: str) -> None:
+        """Write a job's record as another release would."""
+        document = self.client.collection(collection).document(document_id(job_id))
+        record = (document.get().to_dict() or {})["record"]
+        document.update({"record": in_another_form(record), "state": "archived"})
 
 
 @pytest.mark.filterwarnings("ignore:The return_immediately flag:DeprecationWarning")

@@ -23,7 +23,7 @@ from core import limits
 from core.errors import LeaseHeld, Unavailable
 from core.job import Change, State, check_id
 from infra import records
-from infra.gcp.jobs import TTL_FIELD, TTL_GRACE_S, FirestoreJobStore, document_id
+from infra.gcp.jobs import TTL_FIELD, TTL_GRACE_S, UPDATE_S, FirestoreJobStore, document_id
 from tests.contracts.job_store import a_full_job, a_job, in_threads, one_more, refuse, write
 from tests.fakes import START
 from tests.gcp.emulators import free_port
@@ -150,6 +150,31 @@ def test_writers_that_never_get_their_turn_hear_of_it(
         write(store, a_job("one"))
     assert len(pauses) == 100
     assert max(pauses) <= 1.0
+
+
+@pytest.mark.parametrize("call", ["update", "forget"])
+def test_a_write_that_gets_no_answer_in_time_ends_at_a_deadline(
+    firestore_client: firestore.Client, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Each call may take seconds to give up; a thread is not held for a hundred of them."""
+    now = 0.0
+
+    def commit(*_arguments: Any, **_options: Any) -> None:
+        nonlocal now
+        now += 20.0
+        raise DeadlineExceeded("slow") if call == "update" else Aborted("busy")
+
+    store = FirestoreJobStore(
+        firestore_client, f"jobs-{uuid4().hex}", pause=lambda _: None, monotonic=lambda: now
+    )
+    write(store, a_job("one", run="run-1"))
+    monkeypatch.setattr(firestore_client._firestore_api, "commit", commit)
+    with pytest.raises(Unavailable, match="too long"):
+        if call == "update":
+            store.update("one", one_more)
+        else:
+            store.forget("one", "run-1")
+    assert now <= UPDATE_S
 
 
 def test_a_change_that_raises_leaves_no_trace(store: FirestoreJobStore, commits: Flaky) -> None:

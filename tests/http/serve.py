@@ -5,6 +5,7 @@ Objects lie in the folder, jobs in memory; the key and the limits are those of `
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,8 @@ UPLOADS = 5
 LARGE = "/large"
 LARGE_BYTES = 64 * limits.MIB
 PIECE_S = 0.5
+UNBEGUN_MAX = "UNBEGUN_MAX"
+"""The variable that says how many requests may wait for their bodies to begin."""
 
 
 def _app(folder: Path) -> Flask:
@@ -87,7 +90,13 @@ def main(handle: str, folder: str, *deadlines: str) -> None:
         names = ("HEAD_S", "UPLOAD_S_MAX")
         for name, seconds in zip(names, deadlines, strict=True):
             setattr(limits, name, float(seconds))
-    http_server.serve(_app(Path(folder)), handle=int(handle), threads=THREADS, grace_s=1)
+    http_server.serve_built(
+        lambda: _app(Path(folder)),
+        bind=f"fd://{handle}",
+        threads=THREADS,
+        grace_s=1,
+        unbegun_max=int(os.environ.get(UNBEGUN_MAX, "1000")),
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 import core.errors
 from core.errors import LecternError
 from core.events import Claimed
+from core.views import saved_percent
+from receiver import examples
+from receiver.content import read_span
 from tests.fakes import an_encoded
 from tests.http.door import Door, a_door
 from tests.http.forms import Lecture
@@ -101,6 +105,71 @@ def test_the_answers_have_the_form_that_is_described(door: Door, document: Any) 
     answers["Completed"] = door.confirm({"video_id": "video-1"})
     for schema, answer in answers.items():
         _check(document, schema, answer.get_json(force=True))
+
+
+def test_every_example_is_of_the_form_that_it_shows(document: Any) -> None:
+    """Parameters, headers, bodies and answers; members that the schema does not know are errors."""
+    closed = _closed(document["components"])
+    shown = list(_examples(document["paths"]))
+    assert len(shown) > 30
+    for where, schema, value in shown:
+        validator = OAS31Validator({**_closed(schema), "components": closed})
+        assert not list(validator.iter_errors(value)), (where, value)
+    for name, schema in closed["schemas"].items():
+        for value in schema.get("examples", []):
+            _check(document, name, value)
+
+
+def test_every_body_and_every_good_answer_has_an_example(document: Any) -> None:
+    """Of those that have a form; a file of bytes and a description of anything have none."""
+    bare = {
+        f"{method} {path} {kind}"
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        for part in (operation.get("requestBody", {}), operation["responses"].get("200", {}))
+        for kind, content in part.get("content", {}).items()
+        if not content.get("examples")
+    }
+    assert bare == {
+        "put /uploads/{upload_id}/content application/octet-stream",
+        "get /sets/{capability}/{path} application/octet-stream",
+        "get /openapi.json application/json",
+    }
+
+
+def test_the_examples_of_one_recording_agree_with_each_other(document: Any) -> None:
+    """What a reader adds up is right: sizes, shares, and the announced upload."""
+    job = examples.ANSWERS["Job"]["delivered"]
+    assert isinstance(job, dict)
+    before, after = job["source"]["bytes"], job["output"]["bytes"]
+    assert job["output"]["saved_percent"] == saved_percent(before, after)
+    assert examples.ANNOUNCEMENT["a recording"]["size"] == before  # type: ignore[index] # a dict
+    times = [job["created_at"], *(change["at"] for change in job["history"])]
+    assert times == sorted(times)
+    assert job["history"][-1]["state"] == job["state"]
+    assert job["history"][-1]["at"] == job["updated_at"]
+    ranges = document["paths"]["/uploads/{upload_id}/content"]["put"]["parameters"][-1]["examples"]
+    for each in ranges.values():
+        assert read_span(each["value"], None, size=before).end or each["value"].startswith(
+            "bytes *"
+        )
+
+
+def _examples(node: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield each example below a node that has a schema beside it."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _examples(item, where)
+    if not isinstance(node, dict):
+        return
+    if "schema" in node:
+        for name, each in node.get("examples", {}).items():
+            yield f"{where} {name}", node["schema"], each["value"]
+        if "example" in node:
+            yield where, node["schema"], node["example"]
+        return
+    for name, item in node.items():
+        yield from _examples(item, f"{where} {name}")
 
 
 def _check(document: Any, schema: str, value: Any) -> None:

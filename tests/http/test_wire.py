@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import struct
 import subprocess
@@ -26,7 +27,7 @@ from tests.fakes import sha256_of
 from tests.http import forms
 from tests.http.door import KEY, KEYS
 from tests.http.forms import Lecture
-from tests.http.serve import LARGE_BYTES, MAX_BYTES, THREADS, UPLOADS
+from tests.http.serve import LARGE_BYTES, MAX_BYTES, THREADS, UNBEGUN_MAX, UPLOADS
 
 _ROOT = Path(__file__).parents[2]
 _PATIENCE_S = 30.0
@@ -267,10 +268,10 @@ def test_uploads_of_64_mb_do_not_grow_the_memory(service: Service) -> None:
 
 def test_uploads_that_stand_still_do_not_keep_others_from_an_answer(service: Service) -> None:
     """Uploads have fewer places than there are threads: the rest is told to come again."""
+    begun = _head(100_000) + _lecture(data=forms.recording(100_000)).body()[:20_000]
     with contextlib.ExitStack() as stack:
         for _ in range(UPLOADS + 2):  # an upload of the test before may hold a place for a moment
-            connection = stack.enter_context(service.connect())
-            connection.sendall(_head(100_000) + b"--lectern")
+            stack.enter_context(service.connect()).sendall(begun)
         _wait_until(lambda: _post(service, _lecture().body()).status_code == 429)
         assert requests.get(f"{service.url}/health", timeout=_PATIENCE_S).status_code == 200
     _wait_until(lambda: _post(service, _lecture().body()).status_code == 200)
@@ -291,6 +292,31 @@ def test_silent_clients_without_a_key_do_not_stop_the_front_door(impatient: Serv
             connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
         assert requests.get(f"{impatient.url}/health", timeout=_PATIENCE_S).status_code == 200
         assert connection.recv(100) == b""
+
+
+def test_of_bodies_that_do_not_begin_the_longest_silent_give_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a proxy in front passes on a few requests at once, they must not be all of them."""
+    monkeypatch.setenv(UNBEGUN_MAX, "3")
+    with _run(tmp_path) as service, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(service.connect()) for _ in range(6)]
+        for client in clients:
+            client.sendall(_head(100_000) + b"--lectern")
+        _wait_until(lambda: len(select.select(clients, [], [], 0)[0]) == 3)
+        ended, _, _ = select.select(clients, [], [], 0)
+        others = [client for client in clients if client not in ended]
+        assert select.select(others, [], [], limits.HEAD_S / 10)[0] == [], "there is room for these"
+        for client in ended:
+            status, problem = _answer(client)
+            assert (status, problem["code"]) == (400, "truncated_upload")
+        lecture = _lecture(data=forms.recording(100_000))
+        body = lecture.body()
+        with service.connect() as late:
+            late.sendall(_head(len(body)))
+            assert requests.get(f"{service.url}/health", timeout=_PATIENCE_S).status_code == 200
+            late.sendall(body)
+            assert _answer(late)[0] == 200
 
 
 def test_an_upload_that_trickles_is_cut_off_at_its_deadline(impatient: Service) -> None:

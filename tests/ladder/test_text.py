@@ -115,7 +115,15 @@ def test_cues_end_with_the_recording() -> None:
 
 @pytest.mark.parametrize(
     ("given", "tag"),
-    [("eng", "en"), ("de", "de"), ("pt-BR", "pt-BR"), ("und", None), ("", None), ("a b", None)],
+    [
+        ("eng", "en"),
+        ("de", "de"),
+        ("pt-BR", "pt-BR"),
+        ("und", None),
+        ("", None),
+        ("a b", None),
+        ("en\n", None),
+    ],
 )
 def test_languages_are_bcp_47(given: str, tag: str | None) -> None:
     """Recordings name them with three letters."""

@@ -45,10 +45,9 @@ def trace():
         raise OSError(ctypes.get_errno(), "ptrace")
 
 parent = Path(f"/proc/{os.getppid()}")
-lines = Path("/proc/net/dev").read_text().splitlines()[2:]
 print(json.dumps({
     "environment": sorted(os.environ),
-    "interfaces": [line.split(":")[0].strip() for line in lines],
+    "network": os.readlink("/proc/self/ns/net"),
     "metadata": attempt(lambda: connect(socket.AF_INET, ("169.254.169.254", 80))),
     "unix": attempt(lambda: connect(socket.AF_UNIX, "/run/any")),
     "pair": attempt(lambda: socket.socketpair()),
@@ -67,7 +66,7 @@ sys.exit("stolen" if b"INTERNAL_SERVICE_KEY" in data else "nothing")
 """
 SERVICE = f"""
 import subprocess, sys
-from transcoder.hidden import hide
+from infra.hidden import hide
 if sys.argv[1] == "hidden":
     assert hide()
 child = subprocess.run([sys.executable, "-I", "-c", {STEAL!r}], env={{}}, stderr=subprocess.PIPE)
@@ -122,7 +121,8 @@ def test_the_program_has_no_network_and_cannot_look_at_its_parent(tmp_path: Path
     if not has_namespaces():
         pytest.skip("this kernel gives no namespaces to this user")
     found = attacked(tmp_path)
-    assert (found["interfaces"], found["parent"]) == (["lo"], "EACCES")
+    assert found["network"] != str(Path("/proc/self/ns/net").readlink())
+    assert found["parent"] == "EACCES"
 
 
 @pytest.mark.parametrize(("how", "result"), [("hidden", "EACCES"), ("open", "stolen")])

@@ -13,7 +13,7 @@ import pytest
 
 from core.assignment import Assignment
 from core.board import Board
-from core.errors import BadMessage, BadOutput, StepTimedOut
+from core.errors import BadMessage, BadOutput, EncoderKilled, StepTimedOut, Unavailable
 from core.events import Confirmed
 from core.job import State, cut_key, part_key, set_key
 from core.ladder import HLS, ladder_plan
@@ -119,7 +119,7 @@ def test_a_part_is_committed_by_its_content_and_its_list_last(
     parts = Parts(objects, "run-1", BOARD)
     for number in range(2):
         part = a_part(number)
-        assert parts.commit(number, part, written(part, tmp_path / str(number), number)) == ()
+        parts.commit(number, part, written(part, tmp_path / str(number), number))
     contents = [b"header", data_of("piece 0"), data_of("piece 1")]
     assert {item.key for item in objects.list("outputs/")} == {
         part_key("run-1", 1, hashlib.sha256(data).hexdigest()) for data in contents
@@ -134,22 +134,20 @@ def test_of_two_workers_with_other_bytes_the_first_list_counts_and_is_whole(
     parts = Parts(objects, "run-1", BOARD)
     for number, who in ((0, "a"), (1, "b"), (1, "c")):
         part = a_part(number)
-        assert parts.commit(number, part, written(part, tmp_path / who, number)) == ()
+        parts.commit(number, part, written(part, tmp_path / who, number))
     other = a_part(7)
-    assert parts.commit(0, other, written(other, tmp_path / "d", 7)) == ()
+    parts.commit(0, other, written(other, tmp_path / "d", 7))
     for part in parts.read(cut_in_two()):
         for file in part.tracks[0].files:
             with objects.open(parts.key(file.sha256)) as body:
                 assert hashlib.sha256(body.read()).hexdigest() == file.sha256
 
 
-def test_a_store_that_fails_costs_the_set_and_not_the_piece(
-    objects: MemoryObjectStore, tmp_path: Path
-) -> None:
+def test_a_part_without_its_list_is_missing(objects: MemoryObjectStore, tmp_path: Path) -> None:
     parts = Parts(objects, "run-1", BOARD)
     objects.broken = True
-    (warning,) = parts.commit(0, a_part(0), written(a_part(0), tmp_path, 0))
-    assert warning.startswith("no set of renditions was made: the object store")
+    with pytest.raises(Unavailable):
+        parts.commit(0, a_part(0), written(a_part(0), tmp_path, 0))
     objects.broken = False
     with pytest.raises(BadOutput, match="piece 0 gave no part"):
         parts.read(cut_in_two())
@@ -217,13 +215,13 @@ def beside(tmp_path: Path, stop: Callable[[], bool] = lambda: False) -> PartBesi
     )
 
 
-def test_a_part_that_cannot_be_made_leaves_a_warning_on_its_piece(tmp_path: Path) -> None:
+def test_a_part_that_cannot_be_made_leaves_its_reason_on_its_piece(tmp_path: Path) -> None:
     making = beside(tmp_path)
     making("excerpt", 0)
     made = making.added_to(MadePiece(path=tmp_path, frames=50, fetched=1, warnings=("one",)))
     assert (made.part, made.part_folder) == (None, None)
-    assert made.warnings[0] == "one"
-    assert made.warnings[1].startswith("no set of renditions was made: ")
+    assert made.warnings == ("one",)
+    assert made.part_error is not None
 
 
 # --- the step that joins ----------------------------------------------------------------------
@@ -311,6 +309,42 @@ def test_parts_that_cannot_be_joined_cost_a_warning(
     assert after.output.ladder is None
     assert any(words in warning for warning in after.warnings), after.warnings
     assert not [item for item in world.objects.list("") if item.key.endswith(MANIFEST)]
+
+
+class Killed(Joining):
+    """The encoder of the parts is killed, the first `times` times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def make(self, assignment: Assignment, number: int, *args: Any, **options: Any) -> MadePiece:
+        """Make a piece with its part, or without one."""
+        made = super().make(assignment, number, *args, **options)
+        self.times -= 1
+        if self.times < 0:
+            return made
+        return replace(made, part=None, part_folder=None, part_error=EncoderKilled("killed"))
+
+
+@pytest.mark.parametrize(("times", "has_set"), [(3, True), (20, False)])
+def test_a_part_is_tried_again_and_then_given_up_rather_than_the_piece(
+    tmp_path: Path, times: int, *, has_set: bool
+) -> None:
+    world, press = a_world_with(), Killed(times)
+    step = Transcode(ledger=world.ledger, press=press, scratch=tmp_path, stop=lambda: False)
+    while job(world).state in (State.QUEUED, State.PROCESSING):
+        handout = world.bus.receive(Topic.TRANSCODE, lease_s=60)
+        if handout is None:
+            world.clock.advance(60)
+            continue
+        dispatch(step, handout.message, clock=world.clock, log=world.log)
+        world.bus.ack(handout)
+    after = job(world)
+    assert after.state is State.STORING
+    assert after.output is not None
+    assert (after.output.ladder is not None) is has_set
+    assert has_set or "no set of renditions was made: killed" in after.warnings
 
 
 def test_a_manifest_that_names_another_run_s_object_is_not_followed() -> None:

@@ -13,7 +13,16 @@ from pathlib import Path
 import pytest
 
 from core.delivery import Answered, Outcome
-from core.errors import BadOutput, Interrupted, NoVideoStream, StepTimedOut
+from core.errors import (
+    BadOutput,
+    EncoderKilled,
+    EncoderStalled,
+    Interrupted,
+    LecternError,
+    NoVideoStream,
+    StepTimedOut,
+    Unavailable,
+)
 from core.events import Confirmed, Woken
 from core.job import State, output_key, set_key
 from core.order import Order
@@ -121,6 +130,44 @@ def test_a_set_that_cannot_be_made_costs_a_warning_and_not_the_result(
     deliver(world, courier)
     assert job(world).state is State.STORED
     assert courier.parcels[0].manifest_url is None
+
+
+PASSING = [EncoderKilled("killed"), EncoderStalled("stalled"), Unavailable("away")]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: error.code)
+def test_a_set_is_tried_again_after_what_may_pass(
+    world: World, tmp_path: Path, error: LecternError
+) -> None:
+    press = FakePress()
+    press.set_act = raising(error)
+    for delay_s in (60, 300, 900):
+        transcode(world, tmp_path, press)
+        assert job(world).state is State.QUEUED
+        world.clock.advance(delay_s)
+    press.set_act = None
+    transcode(world, tmp_path, press)
+    after = job(world)
+    assert after.output is not None
+    assert after.output.ladder is not None
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: error.code)
+def test_a_set_is_given_up_rather_than_the_result(
+    world: World, tmp_path: Path, error: LecternError
+) -> None:
+    press = FakePress()
+    press.set_act = raising(error)
+    began = world.clock.now()
+    while job(world).state is State.QUEUED:
+        transcode(world, tmp_path, press)
+        world.clock.advance(900)
+    assert world.clock.now() - began < 2 * 3600
+    after = job(world)
+    assert after.state is State.STORING
+    assert after.output is not None
+    assert after.output.ladder is None
+    assert after.warnings[-1] == f"no set of renditions was made: {error}"
 
 
 def test_a_pushed_step_that_has_no_time_for_the_set_delivers_without_it(

@@ -7,24 +7,35 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from confirmer.confirm import Confirmation, confirm
 from core import events as ev
 from core import limits
-from core.errors import ConflictingUpload, Interrupted, LecternError, MissingObject, Unavailable
-from core.job import Source, source_key
+from core.errors import (
+    ConflictingUpload,
+    Gone,
+    Interrupted,
+    LecternError,
+    MissingObject,
+    Unavailable,
+)
+from core.job import Source, source_key, subtitles_key
 from core.messages import Topic
 from core.order import Order
+from core.sets import MANIFEST, SetGrant, grant_of
 from core.submission import Upload
 from core.uploads import Announcement, begin_upload, finish_object, finish_upload
 from functions.dead_letter import DeadLetter, take
 from functions.sweep import remove_abandoned, remove_orphans, wake_jobs
 from functions.uploads import tend_uploads
 from receiver import submit as receiving
+from receiver.sets import _Known
 from tests.simulation.disk import SimPath
-from tests.simulation.promises import sha256
+from tests.simulation.pushing import Pushing, in_time
+from tests.simulation.recordings import container_of, sha256
 from tests.simulation.schedule import Process
 from transcoder.deliver import ByFile, Deliver
 from transcoder.dispatch import Handler
@@ -48,6 +59,7 @@ class Actors:
     def __init__(self, world: World) -> None:
         self.declared: dict[str, tuple[str, str]] = {}  # run: job_id, digest of what is sent
         self.processes: list[Process] = []
+        self.pushing = Pushing(world)
         self._world = world
         self._count = 0
         self._runs = 0
@@ -59,6 +71,10 @@ class Actors:
         run = self._new_run()
 
         def act() -> None:
+            if order.subtitles:
+                with world.objects.create(subtitles_key(run)) as writer:
+                    writer.write(b"WEBVTT")
+                    writer.commit()
             with world.objects.create(source_key(run)) as writer:
                 writer.write(data[:20])
                 writer.write(data[20:])
@@ -68,14 +84,19 @@ class Actors:
                 job_id=job_id,
                 organization_id=organization,
                 run=run,
-                source=Source(key=source_key(run), size=len(data), sha256=digest, container="mp4"),
+                source=Source(
+                    key=source_key(run),
+                    size=len(data),
+                    sha256=digest,
+                    container=container_of(data),
+                ),
                 committed_at=committed.committed_at,
                 order=order,
             )
             try:
                 job = receiving._record(world.ledger, upload)
             except ConflictingUpload:
-                world.promises.refused(job_id, organization, digest)
+                world.promises.refused(job_id, organization, digest, order)
                 raise
             world.promises.answered(job, job_id, digest)
 
@@ -91,9 +112,9 @@ class Actors:
             video_id=job_id,
             organization_id=organization,
             size=len(data),
-            content_type="video/mp4",
+            content_type="image/png" if container_of(data) == "png" else "video/mp4",
             sha256=sha256(data if honest else b"other"),
-            order=order,
+            order=replace(order, subtitles=False, subtitles_language=None),
         )
 
         def act() -> None:
@@ -173,11 +194,51 @@ class Actors:
             lambda: self._world.ledger.apply(job_id, ev.Redelivered()),
         )
 
+    # --- a player --------------------------------------------------------------------------
+    def play(self, url: str) -> None:
+        """Read a set by a URL that was handed out, as the receiver does for a player."""
+        grant = self._world.promises.beside.links.grant(url)
+        if grant is not None:
+            self._start("player", "player", lambda: self._play(grant))
+
+    def ask_and_play(self, job_id: str) -> None:
+        """Ask for a recording's status, and read its set by the URL that stands there."""
+        world, beside = self._world, self._world.promises.beside
+
+        def act() -> None:
+            job = world.ledger.read(job_id)
+            if grant := grant_of(job, world.hub.now, world.policy):
+                world.coverage["set", f"asked for while {job.state.value}"] += 1
+                beside.opened(beside.links.url(grant, MANIFEST))
+                self._play(grant)
+
+        self._start(f"status {job_id}", "player", act)
+
+    def _play(self, grant: SetGrant) -> None:
+        world, beside = self._world, self._world.promises.beside
+        if world.hub.now >= grant.expires_at:
+            return
+        try:
+            stored, _ = _Known(world.ledger)(grant)
+            for file in stored.files.values():
+                with world.objects.open(file.key) as body:
+                    if sha256(body.read()) != file.sha256:
+                        world.promises.broken(f"{file.key} is not what its manifest says")
+        except (Gone, MissingObject) as error:
+            if not beside.may_be_gone(grant):
+                world.promises.broken(f"a URL of {grant.run} opens nothing: {error}")
+            world.coverage["set", "gone"] += 1
+        else:
+            world.coverage["set", "played"] += 1
+
     # --- workers and the clock -------------------------------------------------------------
     def work(self, topic: Topic) -> None:
         """Handle a message."""
         world = self._world
-        process = self._process(f"{topic.value}", "worker")
+        if world.bus.pushes:
+            self.pushing.push(topic, self._handler)
+            return
+        process = self.process(f"{topic.value}", "worker")
 
         def act() -> None:
             Worker(
@@ -232,12 +293,13 @@ class Actors:
     def _handler(self, topic: Topic, process: Process) -> Handler:
         world = self._world
         if topic is Topic.TRANSCODE:
-            return Transcode(
+            step = Transcode(
                 ledger=world.ledger,
-                press=cast("Press", world.press),  # makes no sets of renditions
+                press=cast("Press", world.press),
                 scratch=_path(world.disk.scratch),
                 stop=lambda: process.stopping,
             )
+            return in_time(step, world, process) if world.bus.pushes else step
 
         @contextlib.contextmanager
         def interrupting() -> Iterator[None]:
@@ -254,13 +316,15 @@ class Actors:
             by_file=by_file,
             interrupting=interrupting,
             jitter=world.roll,
+            links=world.promises.beside.links,
         )
 
     def _new_run(self) -> str:
         self._runs += 1
         return f"run{self._runs}"
 
-    def _process(self, name: str, role: str) -> Process:
+    def process(self, name: str, role: str) -> Process:
+        """Return a new process."""
         self._count += 1
         return Process(f"{self._count} {name}", role)
 
@@ -273,7 +337,7 @@ class Actors:
         job_id: str | None = None,
         said: str | None = None,
     ) -> None:
-        process = self._process(name, role)
+        process = self.process(name, role)
         process.job_id, process.said = job_id, said
         self._run(process, act)
 

@@ -10,7 +10,9 @@ from tests.simulation.promises import Promises
 from tests.simulation.trouble import Trouble
 
 
-class _Letter:
+class Letter:
+    """A message on its way; who holds its `receipt` disposes of it."""
+
     __slots__ = ("deliveries", "due_at", "message", "receipt")
 
     def __init__(self, message: Message, due_at: float) -> None:
@@ -20,11 +22,20 @@ class _Letter:
         self.receipt: str | None = None
 
 
+_BACKOFF_S = 10.0, 600.0
+"""The first and the longest pause after a refused push."""
+
+
 class SimBus:
-    """A MessageBus that merges equal messages of which none is in hand."""
+    """A MessageBus that merges equal messages of which none is in hand.
+
+    One that `pushes` is as Pub/Sub is: it merges none, and keeps none back until it is due.
+    """
+
+    pushes = False
 
     def __init__(self, trouble: Trouble, promises: Promises, roll: Callable[[], float]) -> None:
-        self.letters: list[_Letter] = []
+        self.letters: list[Letter] = []
         self.dead: list[tuple[Message, str]] = []
         self._trouble = trouble
         self._promises = promises
@@ -41,15 +52,29 @@ class SimBus:
             trouble.coverage["message", "lost"] += 1
             trouble.say("    the message is lost")
             return
-        self._put(message, trouble.hub.now + delay_s)
+        if self.pushes:
+            self.letters.append(Letter(message, trouble.hub.now))
+        else:
+            self._put(message, trouble.hub.now + delay_s)
         if weather.doubled and self._roll() < weather.doubled:
             trouble.coverage["message", "doubled"] += 1
-            self.letters.append(_Letter(message, trouble.hub.now + 10 * self._roll()))
+            self.letters.append(Letter(message, trouble.hub.now + 10 * self._roll()))
         trouble.leave("bus", "publish")
 
     def receive(self, topic: Topic, *, lease_s: float) -> Handout | None:
         """Hand any due message out."""
         self._trouble.enter("bus", "receive")
+        letter = self.take(topic, hide_s=lease_s)
+        if letter is None or letter.receipt is None:
+            return None
+        handout = Handout(
+            message=letter.message, receipt=letter.receipt, deliveries=letter.deliveries
+        )
+        self._trouble.leave("bus", "receive")
+        return handout
+
+    def take(self, topic: Topic, *, hide_s: float) -> Letter | None:
+        """Take any due message, and hide it from others for a while."""
         now = self._trouble.hub.now
         due = [
             letter
@@ -62,14 +87,28 @@ class SimBus:
         if letter is not self.letters[0]:
             self._trouble.coverage["message", "out of order"] += 1
         letter.deliveries += 1
-        letter.due_at = now + lease_s
+        letter.due_at = now + hide_s
         self._receipts += 1
         letter.receipt = str(self._receipts)
-        handout = Handout(
-            message=letter.message, receipt=letter.receipt, deliveries=letter.deliveries
-        )
-        self._trouble.leave("bus", "receive")
-        return handout
+        return letter
+
+    def drop(self, letter: Letter) -> None:
+        """Drop a message that was pushed and taken."""
+        if letter in self.letters:
+            self.letters.remove(letter)
+
+    def refuse(self, letter: Letter, receipt: str | None, deliveries_max: int) -> None:
+        """Push the message again, later and later, until it was refused too often."""
+        if letter not in self.letters or letter.receipt != receipt:
+            return
+        letter.receipt = None
+        first_s, longest_s = _BACKOFF_S
+        pause_s = min(first_s * 2.0 ** (letter.deliveries - 1), longest_s)
+        letter.due_at = self._trouble.hub.now + pause_s
+        if letter.deliveries >= deliveries_max:
+            self._trouble.coverage["push", "buried"] += 1
+            self.letters.remove(letter)
+            self.dead.append((letter.message, "refused too often"))
 
     def ack(self, handout: Handout) -> None:
         """Drop the message, unless it was handed to another since."""
@@ -112,7 +151,7 @@ class SimBus:
             if letter.receipt is None and letter.message == message:
                 letter.due_at = min(letter.due_at, due_at)
                 return
-        self.letters.append(_Letter(message, due_at))
+        self.letters.append(Letter(message, due_at))
 
-    def _held(self, handout: Handout) -> _Letter | None:
+    def _held(self, handout: Handout) -> Letter | None:
         return next((each for each in self.letters if each.receipt == handout.receipt), None)

@@ -9,7 +9,7 @@ from tests.simulation.trouble import Trouble
 
 
 class SimPath:
-    """A scratch folder, a private folder in it, or a file in that."""
+    """A scratch folder, a private folder in it, or a file in that; names may have slashes."""
 
     __slots__ = ("_disk", "_file", "_folder")
 
@@ -21,7 +21,7 @@ class SimPath:
     def __truediv__(self, name: str) -> SimPath:
         if self._folder is None:
             return SimPath(self._disk, name)
-        return SimPath(self._disk, self._folder, name)
+        return SimPath(self._disk, self._folder, f"{self._file}/{name}" if self._file else name)
 
     @property
     def name(self) -> str:
@@ -47,6 +47,8 @@ class SimPath:
         """Tell whether the file is there."""
         return self._file in self._disk.folders.get(self._folder or "", {})
 
+    is_file = exists
+
     def read_bytes(self) -> bytes:
         """Return the file's content."""
         files = self._disk.folders.get(self._folder or "", {})
@@ -61,10 +63,20 @@ class SimPath:
         self._disk.folders[self._folder][self._file] = data
         return len(data)
 
+    def write_text(self, text: str) -> int:
+        """Write the file."""
+        return self.write_bytes(text.encode())
+
     def remove(self) -> None:
-        """Remove a private folder, unless the process that would do it is dead."""
-        if not self._disk.trouble.dies():
+        """Remove a folder, unless the process that would do it is dead."""
+        if self._disk.trouble.dies():
+            return
+        if self._file is None:
             self._disk.folders.pop(self._folder or "", None)
+            return
+        files, inside = self._disk.folders.get(self._folder or "", {}), f"{self._file}/"
+        for name in [name for name in files if name.startswith(inside)]:
+            del files[name]
 
 
 class SimDisk:

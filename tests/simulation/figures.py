@@ -36,9 +36,10 @@ WRITES: Final = (
     "bus.publish", "bus.receive", "bus.ack", "sessions.begin", "sessions.append",
     "sessions.release",
 )  # fmt: skip
+"""Calls that are hit before their effect and after it."""
 READS: Final = (
     "jobs.get", "jobs.due", "jobs.owner", "objects.open", "objects.read", "objects.list",
-    "objects.create", "objects.write", "objects.discard_partials",
+    "objects.create", "objects.write", "objects.discard_partials", "push.answer",
 )  # fmt: skip
 OTHERS: Final[tuple[Hashable, ...]] = (
     "contended",
@@ -49,6 +50,13 @@ OTHERS: Final[tuple[Hashable, ...]] = (
     *(("lms", what) for what in ("kept", "none", 201, 302, 410, 413, 429, 500, 502)),
     *(("place", what) for what in ("done", "failed", "unheard")),
     ("lms", "told"),
+    *(("set", what) for what in ("handed over", "whole", "in pieces", "spoilt", "played", "gone")),
+    *(("set", f"asked for while {state}") for state in ("storing", "stored", "completed")),
+    *(("sizes", what) for what in ("sent", "placed")),
+    ("store", "full"),
+    *(("push", what) for what in (204, 503, "answered too late", "twice at once", "cut off")),
+    *(("push", what) for what in ("out of time", "buried", "bench is full", "waited too long")),
+    ("push", "stopped"),
     *(("message", what) for what in ("lost", "doubled", "given up", "out of order")),
     ("message", "lost while it waits"),
     *(("outage", port) for port in ("jobs", "objects", "bus")),
@@ -62,7 +70,8 @@ OTHERS: Final[tuple[Hashable, ...]] = (
         for name in (
             "lease.not_renewed", "upload.left_to_sweep", "job.clean_unrecorded", "message.void",
             "worker.error", "worker.waits", "sweep.folders_removed", "sweep.orphans_removed",
-            "message.buried", "bus.unavailable", "upload.refused",
+            "message.buried", "bus.unavailable", "upload.refused", "message.early", "push.again",
+            "set.failed",
         )
     ),
 )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from core.delivery import Answered, Outcome, Parcel, Unanswered
@@ -15,7 +16,7 @@ from core.errors import Interrupted
 from core.job import Job
 from core.placement import Notice, Placed, PlaceOutcome
 from core.ports import ObjectReader
-from tests.simulation.promises import sha256
+from tests.simulation.recordings import sha256
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -44,11 +45,12 @@ class SimLms:
         self.said_yes: set[str] = set()
         self.refused: set[str] = set()
         self.files: dict[str, bytes] = {}  # what stands in the storage
+        self.stems: set[str] = set()  # the same, without their suffixes
         self.told: set[str] = set()  # runs whose file it was told of, and said yes
         self._world = world
 
     def send(
-        self, parcel: Parcel, body: ObjectReader, _enclosed: Sequence[ObjectReader] = ()
+        self, parcel: Parcel, body: ObjectReader, enclosed: Sequence[ObjectReader] = ()
     ) -> Outcome:
         """Take a parcel, as the weather is."""
         world = self._world
@@ -63,6 +65,7 @@ class SimLms:
             return outcome
         data = body.read()
         run = self.check(parcel, data)
+        self._check_sizes(run, parcel, enclosed)
         self.taken.setdefault(run, set()).add(parcel.file_sha256)
         world.trouble.say(f"    {words} kept, {outcome or 'answered 200'}")
         world.coverage["lms", "kept"] += 1
@@ -89,7 +92,22 @@ class SimLms:
         job = promises.runs[run]
         if (job.job_id, job.organization_id) != (parcel.video_id, parcel.organization_id):
             promises.broken(f"{parcel.delivery_id}: the result of another recording")
+        same = replace(parcel, sent_at=0, manifest_url=None)
+        promises.beside.handed(run, "webhook", same, parcel.manifest_url)
         return run
+
+    def _check_sizes(self, run: str, parcel: Parcel, enclosed: Sequence[ObjectReader]) -> None:
+        """Check that all sizes of an image came, whole, each under its name."""
+        promises = self._world.promises
+        sizes = promises.beside.sizes[run]
+        got = {
+            said.name: (sha256(body.read()), said.size)
+            for said, body in zip(parcel.enclosures, enclosed, strict=True)
+        }
+        if got != sizes or list(got) != list(sizes):
+            promises.broken(f"{parcel.delivery_id}: {got} came beside the result")
+        if got:
+            self._world.coverage["sizes", "sent"] += 1
 
     # --- delivery by file ------------------------------------------------------------------
     def place(
@@ -109,10 +127,18 @@ class SimLms:
             return Unanswered(reason="no connection")
         with source(0) as body:
             data = body.read()
-        run = path.rpartition("/")[2].partition(".")[0]
-        if world.promises.outputs.get(run) != (sha256(data), size):
+        folder, _, file = path.rpartition("/")
+        run, _, name = file.partition(".")[0].partition("-")
+        sizes = world.promises.beside.sizes.get(run, {})
+        wanted = sizes.get(name) if name else world.promises.outputs.get(run)
+        if wanted != (sha256(data), size):
             world.promises.broken(f"{path} is not the result of {run}")
+        if not name and any(f"{folder}/{run}-{each}" not in self.stems for each in sizes):
+            world.promises.broken(f"{path} stands before all that belongs to it")
         self.files[path] = data
+        self.stems.add(path.partition(".")[0])
+        if name:
+            world.coverage["sizes", "placed"] += 1
         world.trouble.say(f"    LMS: {path} stands")
         self._pass(self._length())
         if self._is_rude():
@@ -128,6 +154,13 @@ class SimLms:
         job = world.promises.runs.get(run)
         if job is None or job.job_id != notice.media_id or notice.file_path not in self.files:
             world.promises.broken(f"{notice.delivery_id}: told of {notice.file_path}, not there")
+        sizes = world.promises.beside.sizes[run]
+        if [name for name, _ in notice.others] != list(sizes):
+            world.promises.broken(f"{notice.delivery_id}: told of {notice.others}")
+        if any(path not in self.files for _, path in notice.others):
+            world.promises.broken(f"{notice.delivery_id}: a size is not there")
+        same = replace(notice, sent_at=0, manifest_url=None)
+        world.promises.beside.handed(run, "notice", same, notice.manifest_url)
         self._pass(self._length())
         if self._is_rude():
             outcome = _RUDE[int(world.roll() * len(_RUDE))][1]

@@ -5,8 +5,8 @@ A mutant replaces one rule of the product inside a block; the product itself kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final, cast
 
@@ -26,6 +26,7 @@ from core.delivery import Answered, Unanswered
 from core.job import UNFINISHED, Job, source_key
 from core.ledger import Ledger
 from receiver import submit as receiving
+from tests.simulation.mutants_beside import BESIDE, both
 from tests.simulation.stage import replaced
 from tests.simulation.stores import SimJobs
 from transcoder.transcode import Transcode
@@ -57,11 +58,11 @@ def the_sweep_ignores_leases() -> AbstractContextManager[None]:
         woken_in_hand = isinstance(event, ev.Woken) and job.lease_until is not None
         return not woken_in_hand and guard(job, event, now)
 
-    unbound = _both(
+    unbound = both(
         replaced(core.transitions, "_woken", woken),
         replaced(core.transitions, "_is_void", is_void),
     )
-    return _both(unbound, replaced(tests.simulation.actors, "wake_jobs", _wake_all))
+    return both(unbound, replaced(tests.simulation.actors, "wake_jobs", _wake_all))
 
 
 def messages_go_out_before_the_record() -> AbstractContextManager[None]:
@@ -236,7 +237,7 @@ def records_are_forgotten_at_once() -> AbstractContextManager[None]:
 def a_passing_failure_ends_the_job() -> AbstractContextManager[None]:
     """The first failure is the last."""
 
-    def after(job: Job, error: Any, _policy: Any) -> ev.Failed:
+    def after(job: Job, error: Any, *_rules: Any) -> ev.Failed:
         failure = core.job.Failure(code=error.code, reason="no second try")
         return ev.Failed(fence=job.fence, failure=failure)
 
@@ -253,12 +254,6 @@ class _Nowhere:
 def _wake_all(ledger: Ledger) -> None:
     for job_id in list(cast("SimJobs", ledger.jobs).held):
         ledger.apply(job_id, ev.Woken())
-
-
-@contextmanager
-def _both(one: AbstractContextManager[None], two: AbstractContextManager[None]) -> Iterator[None]:
-    with one, two:
-        yield
 
 
 MUTANTS: Final[Mapping[str, Mutant]] = {
@@ -284,5 +279,6 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         lost_messages_stay_lost,
         records_are_forgotten_at_once,
         a_passing_failure_ends_the_job,
+        *BESIDE,
     )
 }

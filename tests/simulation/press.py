@@ -1,9 +1,13 @@
-"""A press that works with bytes: what a recording is like stands in its first words."""
+"""A press that works with bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from core.assignment import Assignment
@@ -17,28 +21,34 @@ from core.errors import (
     StepTimedOut,
     UnreadableMedia,
 )
+from core.ladder_pieces import PieceSet
 from core.order import Order
 from core.ports import Progress
 from tests.fake_press import assignment_of
 from tests.fakes import a_media_summary
-from tests.simulation.promises import sha256
+from tests.simulation.making import (
+    OF_A_SET,
+    laddered,
+    write_joined,
+    write_part,
+    write_pictures,
+    write_set,
+)
+from tests.simulation.recordings import HEAD, nature_of, origin_of, sha256
 from transcoder.compress import Compressed
+from transcoder.images.make import MadeImages
+from transcoder.ladder.part import no_set
 from transcoder.pieces.encode import MadePiece
 from transcoder.pieces.ranged import Ranges
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-HEAD: Final = b"\0\0\0\x18ftypisom\0\0\0\0"
-"""An MP4 file begins so."""
 _PASSING: Final = (EncoderKilled, StepTimedOut, ScratchFull)
 _LENGTHS_S: Final = (0.0, 0.0, 0.5, 1.5, 4.0, 8.0)
+_SPOILT: Final = (EncodeFailed, BadOutput, UnreadableMedia, EncoderKilled, StepTimedOut)
+_TELLS_ERRORS: Final = "part_error" in MadePiece.__dataclass_fields__
 _SUMMARY: Final = a_media_summary()
-
-
-def recording(nature: str, number: int) -> bytes:
-    """Return a recording: `good`, `bad`, or one that is cut: `long2`, `long3`, `odd2`, `big2`."""
-    return HEAD + f" {nature} {number} ".encode()
 
 
 class SimPress:
@@ -47,7 +57,14 @@ class SimPress:
     def __init__(self, world: World) -> None:
         self.at_fault: set[str] = set()
         self._world = world
-        self._made = 0
+        self._numbers = count(1)
+        self._until = math.inf
+
+    def within(self, budget_s: float) -> SimPress:
+        """Return the press with so many seconds for all that it does."""
+        hurried = copy.copy(self)
+        hurried._until = self._world.hub.now + budget_s
+        return hurried
 
     def begin(
         self,
@@ -58,13 +75,13 @@ class SimPress:
         progress: Progress,
         stop: Callable[[], bool],
     ) -> Compressed | Assignment:
-        """Make all, or cut."""
-        del order
+        """Make all, or cut; now and then nobody can say how the set is made in pieces."""
         data = _read(source)
-        nature = data[len(HEAD) :].split()[0].decode()
+        nature = nature_of(data)
         if nature[-1].isdigit():
             self._work(folder, stop)
-            return _assignment(int(nature[-1]), 0)
+            ladder = order.ladder is not None and self._world.roll() < 0.9
+            return (laddered if ladder else _assignment)(int(nature[-1]), 0)
         return self._whole(data, folder, progress, stop)
 
     def whole(
@@ -94,10 +111,26 @@ class SimPress:
         self._work(folder, stop)
         if words[0].startswith(b"odd") and number == 1:
             raise BadOutput("the piece is not what was planned")
-        self._made += 1
-        path = folder / f"piece-{number}"
-        _write(path, f"{assignment.attempt}.{number}.{self._made};".encode())
-        return MadePiece(path=path, frames=1, fetched=3, warnings=())
+        made, path = next(self._numbers), folder / f"piece-{number}"
+        _write(path, f"{assignment.attempt}.{number}.{made};".encode())
+        told: dict[str, Any] = {"warnings": ()}
+        if assignment.ladder is not None:
+            told = self._part(assignment, number, origin_of(HEAD + b" ".join(words[:2])), folder)
+        return MadePiece(path=path, frames=1, fetched=3, **told)
+
+    def _part(
+        self, assignment: Assignment, number: int, origin: str, folder: Any
+    ) -> dict[str, Any]:
+        """Make what a piece gives to the set, and return what is told of that."""
+        place, beside = (assignment.attempt, number), folder / "part"
+        try:
+            self._spoil()
+            part = write_part(beside, origin, place, next(self._numbers))
+        except Exception as error:  # noqa: BLE001 - as the product does
+            if _TELLS_ERRORS:
+                return {"warnings": (), "part_error": error}
+            return {"warnings": (no_set(error),)}
+        return {"warnings": (), "part": part, "part_folder": beside}
 
     def join(
         self,
@@ -117,21 +150,91 @@ class SimPress:
             if piece.split(b".")[:2] != [b"%d" % assignment.attempt, b"%d" % number]:
                 self._world.promises.broken(f"{piece!r} stands in the place of piece {number}")
         data = _read(fetch())
-        nature = data[len(HEAD) :].split()[0].decode()
+        nature = nature_of(data)
         if nature.startswith("big") and assignment.attempt == 0:
-            return _assignment(int(nature[-1]), 1)
+            return (laddered if assignment.ladder else _assignment)(int(nature[-1]), 1)
         return self._finished(data, b"".join(made), folder)
+
+    def picture(
+        self, source: Any, folder: Any, *, order: Order, stop: Callable[[], bool]
+    ) -> MadeImages:
+        """Make an image in all sizes."""
+        data = _read(source)
+        self._work(folder, stop)
+        self._check(data)
+        with _as_ffmpeg():
+            made = write_pictures(folder, origin_of(data), order, next(self._numbers))
+        verified = self._world.promises.verified
+        verified.update((sha256(data), image.sha256) for image in made.images)
+        return made
+
+    def renditions(
+        self,
+        source: Any,
+        folder: Any,
+        *,
+        order: Order,
+        subtitles: Sequence[Any],
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Any:
+        """Make a set in one go."""
+        data = _read(source)
+        if order.subtitles != bool(subtitles):
+            self._world.promises.broken("a set without the subtitles that came with it")
+        self._begin_set(folder, progress, stop)
+        return write_set(folder, origin_of(data), next(self._numbers))
+
+    def join_renditions(
+        self,
+        assignment: Assignment,
+        parts: Sequence[PieceSet],
+        result: Any,
+        source: Callable[[], Any],
+        folder: Any,
+        *,
+        subtitles: Sequence[Any],
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Any:
+        """Make a set over the pieces' parts."""
+        _read(result)
+        if len(parts) != len(assignment.pieces.pieces):
+            self._world.promises.broken("a set is joined without all of its parts")
+        del subtitles
+        self._begin_set(folder, progress, stop)
+        _read(source())
+        self._world.coverage["set", "joined"] += 1
+        return write_joined(folder, parts)
+
+    def _begin_set(self, folder: Any, progress: Progress, stop: Callable[[], bool]) -> None:
+        progress.report(50)
+        self._work(folder, stop)
+        self._spoil()
+
+    def _spoil(self) -> None:
+        """Have the set come to nothing, as the weather is."""
+        roll, share = self._world.roll, self._world.trouble.weather.spoilt
+        if not share or roll() >= share:
+            return
+        self._world.coverage["set", "spoilt"] += 1
+        if roll() < 0.2:
+            raise SimulatedDefectError
+        failure: LecternError = _SPOILT[int(roll() * len(_SPOILT))](OF_A_SET)
+        raise failure
 
     def _whole(
         self, data: bytes, folder: Any, progress: Progress, stop: Callable[[], bool]
     ) -> Compressed:
         progress.report(50)
         self._work(folder, stop)
-        if data[len(HEAD) :].split()[0] == b"bad":
+        self._check(data)
+        return self._finished(data, b"small %d" % next(self._numbers), folder)
+
+    def _check(self, data: bytes) -> None:
+        if nature_of(data) in {"bad", "spoiled"}:
             self.at_fault.add(sha256(data))
             raise UnreadableMedia("no such container")
-        self._made += 1
-        return self._finished(data, b"small %d" % self._made, folder)
 
     def _finished(self, source: bytes, result: bytes, folder: Any) -> Compressed:
         path = folder / "output.mp4"
@@ -161,6 +264,9 @@ class SimPress:
                 world.hub.sleep(s / 2)
         if stop():
             raise Interrupted("told to stop")
+        if world.hub.now > self._until:
+            world.coverage["push", "out of time"] += 1
+            raise StepTimedOut("longer than a push may take")
         if weather.flaky and roll() < weather.flaky:
             failure: LecternError = _PASSING[int(roll() * len(_PASSING))]("it may pass")
             raise failure
@@ -171,19 +277,23 @@ class SimPress:
 
 
 def _write(path: Any, data: bytes) -> None:
-    try:
+    with _as_ffmpeg():
         path.write_bytes(data)
-    except FileNotFoundError as error:
-        raise EncodeFailed("the output cannot be written") from error
 
 
 def _read(path: Any) -> bytes:
-    """Return a file's bytes, or fail as FFmpeg does when its folder was taken away."""
-    try:
+    with _as_ffmpeg():
         data: bytes = path.read_bytes()
-    except FileNotFoundError as error:
-        raise EncodeFailed("no such file") from error
     return data
+
+
+@contextlib.contextmanager
+def _as_ffmpeg() -> Iterator[None]:
+    """Fail as FFmpeg does when its folder was taken away."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise EncodeFailed("no such file, or no folder for it") from error
 
 
 class SimulatedDefectError(Exception):

@@ -5,7 +5,6 @@ Nothing here asks the product whether it was right; the rules are said once more
 
 from __future__ import annotations
 
-import hashlib
 import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -25,6 +24,9 @@ from core.job import (
     source_key,
 )
 from core.messages import Message, Topic
+from core.order import Order
+from tests.simulation.beside import Beside
+from tests.simulation.recordings import sha256
 from tests.simulation.schedule import Broken, Process
 
 if TYPE_CHECKING:
@@ -34,11 +36,10 @@ END: Final = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EX
 """States that a run never leaves."""
 WITH_OUTPUT: Final = frozenset({State.STORING, State.STORED, State.STORE_FAILED})
 PASSING: Final = frozenset(
-    {
-        "encoder_killed", "encoder_stalled", "step_timed_out", "scratch_full", "unavailable",
-        "missing_object",
-    }
-)  # fmt: skip
+    {"encoder_killed", "encoder_stalled", "step_timed_out", "missing_object"}
+)
+OUTAGES: Final = frozenset({"scratch_full", "store_full", "unavailable"})
+"""What a step rests on was at fault: that costs no try, for as long as callbacks are tried."""
 POISON: Final = frozenset({"worker_lost", "dead_letter"})
 
 
@@ -57,6 +58,8 @@ class Promises:
         self.verified: set[tuple[str, str]] = set()  # source's and result's digest
         self.outcomes: dict[str, str | None] = {}
         self.sources: set[str] = set()  # runs whose source was ever whole
+        self.trouble_began: dict[str, float] = {}  # run: its first outage
+        self.beside = Beside(self)
 
     # --- the record ------------------------------------------------------------------------
     def recorded(self, before: Job | None, after: Job) -> None:
@@ -64,6 +67,9 @@ class Promises:
         if before is None or before.run != after.run:
             self._began(before, after)
             return
+        self.beside.recorded(after)
+        if after.failure is not None and after.failure.code in OUTAGES:
+            self.trouble_began.setdefault(after.run, self.world.hub.now)
         process = self._process()
         if after.board is not before.board and after.board is not None:
             self._boarded(after, after.board)
@@ -120,6 +126,7 @@ class Promises:
         if before.state not in UNFINISHED or before.due_at > now:
             self.broken(f"{after.job_id}: claimed while {before.state}, due at {before.due_at}")
         if process is not None:
+            process.asked_again = False
             process.claim = (after.job_id, after.run, after.fence)
 
     def _reported(self, before: Job, after: Job, process: Process) -> None:
@@ -153,6 +160,7 @@ class Promises:
                 continue
             if known and (known.lease_until or 0.0) > now:
                 self.broken(f"{after.job_id}: piece {piece.number} has a second worker")
+            process.asked_again = False
             process.piece = (after.run, new.cut, piece.number, piece.claim)
             return True
         return False
@@ -208,9 +216,10 @@ class Promises:
             self.broken(f"{job.job_id}: the output is not what the record says")
         if (job.source.sha256, output.sha256) not in self.verified:
             self.broken(f"{job.job_id}: an output without a passed verdict")
-        if output.key != output_key(job.run, job.fence):
+        if output.key != output_key(job.run, job.fence, output.key.rpartition(".")[2]):
             self.broken(f"{job.job_id}: the output of another fence: {output.key}")
         self.outputs[job.run] = output.sha256, output.size
+        self.beside.encoded(job)
 
     def _completed(self, job: Job, process: Process | None) -> None:
         if process is not None and process.role == "worker":
@@ -243,6 +252,12 @@ class Promises:
         if code in PASSING:
             if max(tries) < self.world.policy.max_retries:
                 self.broken(f"{after.job_id}: failed by {code} after {tries} tries")
+        elif code in OUTAGES:
+            began = self.trouble_began.get(after.run, self.world.hub.now)
+            lasted_s = self.world.hub.now - began
+            spent = max(tries) >= self.world.policy.max_retries
+            if lasted_s < self.world.policy.store_retry_for_s and not spent:
+                self.broken(f"{after.job_id}: failed by {code} after {lasted_s:.0f} s")
         elif code in POISON:
             if max(claims) < limits.CLAIMS_MAX:
                 self.broken(f"{after.job_id}: failed as {code} after {claims} claims")
@@ -284,6 +299,7 @@ class Promises:
         run = run_of(key) or ""
         if key == source_key(run):
             self.sources.add(run)
+        self.beside.committed(key, run, data)
         if key == outcome_key(run):
             if run in self.outcomes and declaration_key(run) in self.world.objects.held:
                 self.broken(f"what became of upload {run} is decided a second time")
@@ -301,6 +317,7 @@ class Promises:
             if job is None and run not in self.outcomes and run not in self.runs:
                 self.broken(f"{key} is deleted before its outcome is known")
             return
+        self.beside.deleted(key, run, job)
         if job is None:
             return
         now, ttl_s = self.world.hub.now, self.world.policy.confirm_ttl_s
@@ -334,11 +351,11 @@ class Promises:
             self.broken(f"{job_id}: 200 without a record")
         self.acknowledged.add(job.run)
 
-    def refused(self, job_id: str, organization: str, digest: str) -> None:
-        """Watch an answer of 409: the id was another's, or had other bytes."""
+    def refused(self, job_id: str, organization: str, digest: str, order: Order) -> None:
+        """Watch an answer of 409: the id was another's, or had other bytes or wishes."""
         if not any(
             run.job_id == job_id
-            and (run.organization_id != organization or run.source.sha256 != digest)
+            and (run.organization_id, run.source.sha256, run.order) != (organization, digest, order)
             for run in self.runs.values()
         ):
             self.broken(f"{job_id}: 409 for bytes that nothing contradicts")
@@ -356,11 +373,6 @@ class Promises:
 
     def _is_leased(self, job: Job) -> bool:
         return job.lease_until is not None and job.lease_until > self.world.hub.now
-
-
-def sha256(data: bytes) -> str:
-    """Return the digest of `data`."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def _begun(board: Board | None) -> tuple[OpenPiece, ...]:

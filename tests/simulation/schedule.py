@@ -28,11 +28,14 @@ class Broken(BaseException):
 
 
 class Process:
-    """What dies at once. `role` is what it does, `claim` and `piece` what it holds."""
+    """What dies at once. `role` is what it does, `claim` and `piece` what it holds.
+
+    `asked_again` tells that its claim was written twice, so that it does not know of it.
+    """
 
     __slots__ = (
-        "claim", "dead", "frozen_until", "interruptible", "job_id", "name", "piece", "role",
-        "said", "skew", "stopping",
+        "asked_again", "claim", "dead", "frozen_until", "job_id", "name", "piece", "role", "said",
+        "stopping",
     )  # fmt: skip
 
     def __init__(self, name: str, role: str) -> None:
@@ -41,8 +44,7 @@ class Process:
         self.dead = False
         self.frozen_until = -math.inf
         self.stopping = False
-        self.interruptible = False
-        self.skew = 0.0
+        self.asked_again = False
         self.job_id: str | None = None
         self.said: Any = None
         self.claim: tuple[str, str, int] | None = None

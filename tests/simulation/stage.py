@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import core.board
 import core.handing_over
@@ -16,87 +16,41 @@ import core.submission
 import core.transitions
 import core.waiting
 import functions.sweep
+import transcoder.bench
+import transcoder.bounded
 import transcoder.heartbeat
+import transcoder.image_step
 import transcoder.piece_step
 import transcoder.scratch
+import transcoder.sets
 import transcoder.transcode
 from core import limits
 from core.assignment import Assignment
+from core.ladder_pieces import PieceSet
 from core.transitions import advance
 from tests.simulation.disk import SimShutil
-from tests.simulation.schedule import Task
-
-if TYPE_CHECKING:
-    from tests.simulation.world import World
+from tests.simulation.threads import SimFuture, SimQueue, SimThreading, present
 
 _REPLACING = (core.board, core.handing_over, core.piecework, core.transitions, core.waiting)
 _FIELDS: dict[type, Any] = {}
+_ORDER: Any = transcoder.bench._Order
 CLAIMS_MAX = 3
 MESSAGE_DELIVERIES_MAX = 3
 """So few that histories of some dozen calls come to poison and to dead letters."""
 
 
-class _Present:
-    """The world whose history runs now."""
+class _SimTime:
+    """Stands for the module `time`."""
 
-    world: World
-
-
-present = _Present()
-
-
-class SimEvent:
-    """A `threading.Event` in virtual time."""
-
-    def __init__(self) -> None:
-        self._flag = False
-        self._waiter: Task | None = None
-
-    def is_set(self) -> bool:
-        """Tell the flag."""
-        return self._flag
-
-    def set(self) -> None:
-        """Raise the flag, and wake who waits."""
-        self._flag = True
-        if self._waiter is not None:
-            self._waiter.at = present.world.hub.now
-
-    def wait(self, timeout: float) -> bool:
-        """Wait for the flag."""
-        hub = present.world.hub
-        if not self._flag:
-            self._waiter = hub.current
-            hub.sleep(timeout)
-            self._waiter = None
-        return self._flag
+    @staticmethod
+    def monotonic() -> float:
+        """Return the present."""
+        return present.world.hub.now
 
 
-class SimThread:
-    """A `threading.Thread` of the process that starts it; in the calm it does not run."""
-
-    def __init__(self, *, target: Callable[[], None], name: str, daemon: bool) -> None:
-        del name, daemon
-        self._target = target
-        self._task: Task | None = None
-
-    def start(self) -> None:
-        """Begin."""
-        hub = present.world.hub
-        if hub.current is not None:
-            self._task = hub.spawn(hub.current.process, self._target)
-
-    def join(self) -> None:
-        """Wait for its end."""
-        if self._task is not None:
-            present.world.hub.join(self._task)
-
-
-class SimThreading:
-    """Stands for the module `threading`."""
-
-    Event = SimEvent
-    Thread = SimThread
+def _order(*, step: Callable[[], None]) -> Any:
+    """Return a bench's order whose end is waited for in virtual time."""
+    return _ORDER(step=step, done=SimFuture())
 
 
 def _counted(*args: Any) -> Any:
@@ -111,8 +65,9 @@ def _counted(*args: Any) -> Any:
 def installed() -> Iterator[None]:
     """Replace the product's disk and threads inside the block."""
     documents: dict[bytes, Assignment] = {}
-    written: dict[tuple[int, int], bytes] = {}
-    read, write = Assignment.from_bytes, Assignment.to_bytes
+    written: dict[tuple[int, int, bool], bytes] = {}
+    parts: dict[bytes, PieceSet] = {}
+    read, write, read_part = Assignment.from_bytes, Assignment.to_bytes, PieceSet.from_bytes
 
     def from_bytes(data: bytes) -> Assignment:
         if data not in documents:
@@ -120,15 +75,26 @@ def installed() -> Iterator[None]:
         return documents[data]
 
     def to_bytes(self: Assignment) -> bytes:
-        kind = len(self.pieces.pieces), self.attempt
+        kind = len(self.pieces.pieces), self.attempt, self.ladder is not None
         if kind not in written:
             written[kind] = write(self)
         return written[kind]
 
+    def part_from_bytes(data: bytes) -> PieceSet:
+        if data not in parts:
+            parts[data] = read_part(data)
+        return parts[data]
+
     with contextlib.ExitStack() as stack:
         for target, name, value in (
             (transcoder.heartbeat, "threading", SimThreading),
+            (transcoder.bench, "threading", SimThreading),
+            (transcoder.bench, "SimpleQueue", SimQueue),
+            (transcoder.bench, "_Order", _order),
+            (transcoder.bounded, "time", _SimTime),
+            (transcoder.image_step, "version", lambda _name: "8.0"),
             (transcoder.scratch, "shutil", SimShutil),
+            (transcoder.sets, "shutil", SimShutil),
             (functions.sweep, "shutil", SimShutil),
             (transcoder.transcode, "children_s", lambda: 0.0),
             (transcoder.piece_step, "children_s", lambda: 0.0),
@@ -139,6 +105,7 @@ def installed() -> Iterator[None]:
             (limits, "MESSAGE_DELIVERIES_MAX", MESSAGE_DELIVERIES_MAX),
             (Assignment, "from_bytes", staticmethod(from_bytes)),  # reading one takes 1 ms
             (Assignment, "to_bytes", to_bytes),
+            (PieceSet, "from_bytes", staticmethod(part_from_bytes)),  # 0.6 ms
         ):
             stack.enter_context(replaced(target, name, value))
         yield

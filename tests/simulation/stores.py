@@ -116,6 +116,9 @@ class SimObjects:
     def upload(self, key: str, path: Any) -> ObjectInfo:
         """Commit a file of a private folder."""
         self.trouble.enter("objects", "upload")
+        if self.trouble.happens("full"):
+            self.trouble.coverage["store", "full"] += 1
+            raise StoreFull(f"there is no room for {key}")
         try:
             data = path.read_bytes()
         except FileNotFoundError as error:
@@ -287,6 +290,9 @@ class SimJobs:
     def _asked_again(self, job_id: str, change: Callable[[Job | None], Job]) -> Job:
         """Do as an adapter that tries an update again whose answer was lost, though it stands."""
         self._trouble.coverage["update", "tried again"] += 1
+        task = self._trouble.hub.current
+        if task is not None:
+            task.process.asked_again = True
         self._trouble.say("    the update is tried again")
         before = self.held.get(job_id)
         after = change(before)

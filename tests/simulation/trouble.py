@@ -65,6 +65,11 @@ class Trouble:
         if roll < self._switch:
             self._befall(task, roll, port, call, "after")
 
+    def happens(self, what: str) -> bool:
+        """Tell whether something befalls now that the weather has a share for."""
+        share = getattr(self.weather, what)
+        return bool(share) and self._roll() < share
+
     def dies(self) -> bool:
         """Tell whether the process that runs is dead and its clean-up must have no effect."""
         task = self.hub.current

@@ -12,8 +12,9 @@ class Weather:
 
     Of port calls: `crash`, `fail` (Unavailable), `freeze` (the process goes on much later), `slow`
     and `switch` (another process comes between). Of messages: `lost`, `doubled`. Of work:
-    `flaky` (a passing failure), `defect` (an error that nobody foresaw), `rude` (the LMS does not
-    answer 200).
+    `flaky` (a passing failure), `defect` (an error that nobody foresaw), `spoilt` (a set comes to
+    nothing), `full` (there is no room for an object), `rude` (the LMS does not answer 200). Of
+    pushes: `cut` (the connection breaks, and the step goes on).
     """
 
     crash: float = 0.0
@@ -26,6 +27,9 @@ class Weather:
     flaky: float = 0.0
     defect: float = 0.0
     rude: float = 0.0
+    spoilt: float = 0.0
+    full: float = 0.0
+    cut: float = 0.0
 
 
 def draw(random: Random) -> Weather:
@@ -46,4 +50,7 @@ def draw(random: Random) -> Weather:
         flaky=share(0.35, 0.15, 0.5),
         defect=share(0.15, 0.2, 0.6),
         rude=share(0.5, 0.3, 0.8),
+        spoilt=share(0.3, 0.2, 0.6),
+        full=share(0.1, 0.1, 0.3),
+        cut=share(0.3, 0.1, 0.4),
     )

@@ -8,17 +8,18 @@ from typing import Final
 
 from core.job import UNFINISHED, Job, Policy, State
 from core.ledger import Ledger
-from core.order import DEFAULT, Contract, Delivery, Order
 from tests.simulation.actors import GRACE_S, SWEEP, UPLOAD_TTL_S, Actors
 from tests.simulation.bus import SimBus
 from tests.simulation.disk import SimDisk
+from tests.simulation.endings import check_ends, check_nothing_is_left, check_orphans
 from tests.simulation.lms import SimLms
 from tests.simulation.log import SimClock, SimLog
-from tests.simulation.press import SimPress, recording
+from tests.simulation.press import SimPress
 from tests.simulation.promises import END, Promises
+from tests.simulation.recordings import CUT, order_of, recording
 from tests.simulation.schedule import Hub, Process
-from tests.simulation.stage import present
 from tests.simulation.stores import SimJobs, SimObjects, SimSessions
+from tests.simulation.threads import present
 from tests.simulation.trouble import Coverage, Trouble
 from tests.simulation.weather import Weather, draw
 
@@ -33,9 +34,6 @@ POLICY: Final = Policy(
 )
 ROUNDS_MAX: Final = 150
 """Rounds of work and sweep in which every job must have come to its end."""
-_CUT: Final = ("long2", "long3", "odd2", "big2")
-"""Recordings that are made in pieces: see `press.recording`."""
-_BY_FILE: Final = Order(contract=Contract.COMPRESS, delivery=Delivery.SFTP)
 _PAUSES_S: Final = (0.0, 0.0, 0.4, 1.0, 2.0, 3.5, 6.5, 13.0, 61.0, 125.0, 310.0, 610.0)
 _CALLS_MAX: Final = 100
 """Port calls after which the storm ends."""
@@ -76,8 +74,10 @@ class World:
         self._confirms = self.roll() < 0.7
         self._ids = ("a", "b")[: 1 + int(self.roll() * 1.6)]
         self._freezes = self.roll() < 0.6
-        self._by_file = self.roll() < 0.2
-        self._cut = int(self.roll() * len(_CUT)) if self.roll() < 0.3 else None
+        self._kind = ("set", "image", "plain")[min(int(self.roll() * 8), 2)]
+        self._order = order_of(self._kind, int(self.roll() * 6), by_file=self.roll() < 0.2)
+        self._cut = int(self.roll() * len(CUT)) if self.roll() < 0.3 else None
+        self.bus.pushes = self.roll() < 0.25
         present.world = self
 
     # --- the storm -------------------------------------------------------------------------
@@ -119,6 +119,8 @@ class World:
         roll = self.roll()
         if roll < 0.5:
             self._work()
+        elif roll < 0.56 and self._kind == "set":
+            self._play()
         else:
             _ACTS[int(self.roll() * len(_ACTS))](self)
 
@@ -130,14 +132,16 @@ class World:
             self.hub.run(min(letter.due_at for letter in letters))
             due = [letter for letter in letters if letter.due_at <= self.hub.now]
         if due:
-            self.actors.work(due[int(self.roll() * len(due))].message.topic)
+            several = self.bus.pushes and self.roll() < 0.25
+            for _ in due[:4] if several else due[:1]:
+                self.actors.work(due[int(self.roll() * len(due))].message.topic)
         elif not letters:
             self._sweep()
 
     def _send(self) -> None:
         job_id, data = self._a_recording()
         organization = "other" if self.roll() < 0.05 else "org"
-        order = _BY_FILE if self._by_file else DEFAULT
+        order = self._order
         if self.roll() < 0.3:
             self.actors.announce(job_id, organization, data, order, honest=self.roll() < 0.9)
         else:
@@ -149,14 +153,26 @@ class World:
         """Return an id and bytes for it: mostly the same, sometimes others."""
         number = int(self.roll() * len(self._ids))
         nature = "bad" if self.roll() < 0.1 else "good"
-        if self._cut is not None:
-            nature = _CUT[(self._cut + number) % len(_CUT)]
+        if self._kind == "image":
+            nature = "spoiled" if nature == "bad" else "picture"
+        elif self._cut is not None:
+            nature = CUT[(self._cut + number) % len(CUT)]
         return self._ids[number], recording(nature, int(self.roll() * 1.3))
 
     def _an_id(self) -> str:
         """Return the id of a job, or now and then one that there is no job of."""
         ids = tuple(self.jobs.held) if self.jobs.held and self.roll() < 0.9 else self._ids
         return ids[int(self.roll() * len(ids))]
+
+    def _play(self) -> None:
+        """Read a set, by a URL that was handed out or by the status."""
+        urls = self.promises.beside.urls
+        if urls and self.roll() < 0.5:
+            self.actors.play(urls[int(self.roll() * len(urls))])
+        elif self._kind == "set":
+            self.actors.ask_and_play(self._an_id())
+        else:
+            self._redeliver()
 
     def _redeliver(self) -> None:
         self.actors.redeliver(self._an_id())
@@ -233,19 +249,21 @@ class World:
             self._run_out(late)
             self._work_off()
         self.calm = True
-        self._check_ends()
+        check_ends(self)
+        self._confirm_all()
         self.hub.now += GRACE_S + UPLOAD_TTL_S + 1
         self.actors.sweep(SWEEP)
-        self._check_orphans()
+        check_orphans(self)
         self._run_down()
         self.hub.now += GRACE_S + UPLOAD_TTL_S + 1
         self.actors.sweep(SWEEP)
         if self.objects.held:  # what tells of an upload goes after its declaration
             self.actors.sweep(SWEEP)
-        self._check_nothing_is_left()
+        check_nothing_is_left(self)
 
     def _thaw(self) -> list[Process]:
         """Let all run on but some that sleep, wherever they are; return those."""
+        self.actors.pushing.close()
         late = []
         for task in self.hub.tasks:
             process = task.process
@@ -315,39 +333,15 @@ class World:
             self.actors.work(due[0].message.topic)
         self.promises.broken("the bus never runs dry")
 
-    def _check_ends(self) -> None:
-        """Every run that began has ended, or was taken by the LMS and waits for its word."""
+    def _confirm_all(self) -> None:
+        """Let the LMS confirm what it has taken, if it ever does."""
         promises = self.promises
-        present_runs = {job.run: job for job in self.jobs.held.values()}
-        for run in promises.runs:
-            job = present_runs.get(run)
-            if run not in promises.ended and (
-                job is None or job.state not in (State.STORED, State.STORE_FAILED)
-            ):
-                promises.broken(f"run {run} is lost: {job and job.state}")
-        for run, (job_id, digest) in self.actors.declared.items():
-            if run not in promises.sources or run in promises.runs:
-                continue
-            code = promises.outcomes.get(run, "none")
-            if code in ("none", "expired") or (
-                code is None and (job_id, digest) not in promises.known
-            ):
-                promises.broken(f"upload {run} came whole and is lost: {code}")
         if self._confirms:
             for job in list(self.jobs.held.values()):
                 if job.state is State.STORED and job.output is not None:
                     self.actors.confirm(job.job_id, job.output.sha256)
                     if self.jobs.held[job.job_id].state is not State.COMPLETED:
                         promises.broken(f"{job.job_id}: a right confirmation was not honoured")
-
-    def _check_orphans(self) -> None:
-        """After a sweep every object older than the grace belongs to a job that is not cleaned."""
-        runs = {job.run for job in self.jobs.held.values() if not job.cleaned}
-        before = self.hub.now - GRACE_S
-        for key, (_, info) in self.objects.held.items():
-            if key.split("/")[1] not in runs and info.committed_at < before:
-                self.promises.broken(f"an orphan after the sweep: {key}")
-        self._check_leavings()
 
     def _run_down(self) -> None:
         """Let the TTLs pass until every record is forgotten."""
@@ -365,18 +359,6 @@ class World:
             if job.state not in END and job.state not in (State.STORED, State.STORE_FAILED):
                 self.promises.broken(f"{job.job_id}: {job.state} again after its end")
 
-    def _check_nothing_is_left(self) -> None:
-        if self.objects.held:
-            self.promises.broken(f"left behind: {sorted(self.objects.held)}")
-        self._check_leavings()
-        if any(run not in self.promises.ended for run in self.promises.runs):
-            self.promises.broken("a run never ended")
-
-    def _check_leavings(self) -> None:
-        left = len(self.objects.partials), list(self.objects.sessions), list(self.disk.folders)
-        if any(left):
-            self.promises.broken(f"partials, sessions, folders left behind: {left}")
-
 
 _ACTS: Final[tuple[Callable[[World], None], ...]] = (
     *[World._send] * 4,
@@ -387,7 +369,7 @@ _ACTS: Final[tuple[Callable[[World], None], ...]] = (
     World._jump,
     World._stay_away,
     World._meddle,
-    World._redeliver,
+    World._play,
     World._redeliver,
     World._cancel,
     World._unbury,

@@ -19,7 +19,7 @@ from core.errors import (
     Unavailable,
     WorkerLost,
 )
-from core.job import Job, Policy, State, output_key, source_key
+from core.job import Job, Policy, State, cut_key, output_key, source_key
 from core.ledger import Ledger
 from core.messages import Message, Topic
 from core.submission import Upload
@@ -28,6 +28,7 @@ from tests.fakes import (
     MemoryJobStore,
     World,
     a_failure,
+    a_media_summary,
     a_world,
     an_encoded,
     an_upload,
@@ -35,6 +36,7 @@ from tests.fakes import (
 )
 
 JOB_ID = "video-1"
+PIECES = 9
 
 
 @pytest.fixture
@@ -51,6 +53,21 @@ def send(world: World, upload: Upload) -> Job:
 def claim(world: World) -> Job:
     """Claim the job's present step."""
     return world.ledger.claim(message_of(world.ledger.read(JOB_ID)))
+
+
+def cut(world: World, *, pieces: int) -> Job:
+    """Bring a job to `processing` in pieces, whose messages are lost."""
+    send(world, an_upload())
+    job = claim(world)
+    event = ev.PiecesCut(
+        fence=job.fence,
+        plan_key=cut_key(job.run, job.fence),
+        pieces=pieces,
+        source_media=a_media_summary(),
+    )
+    job = world.ledger.apply(JOB_ID, event)
+    waiting(world)
+    return job
 
 
 def encode(world: World) -> Job:
@@ -211,6 +228,22 @@ def test_a_message_that_was_not_published_is_left_to_the_sweep(world: World) -> 
     world.clock.advance(world.ledger.policy.republish_after_s)
     world.ledger.apply(JOB_ID, ev.Woken())
     assert waiting(world) == [message_of(job)]
+
+
+def test_a_silent_bus_is_asked_once_for_all_pieces_of_a_recording(world: World) -> None:
+    """Each call may take as long as the adapter's patience, and the sweep has three minutes."""
+    job = cut(world, pieces=PIECES)
+    asked = world.bus.asked
+    world.bus.broken = True
+    world.clock.advance(world.ledger.policy.republish_after_s)
+    world.ledger.apply(JOB_ID, ev.Woken())
+    assert world.bus.asked == asked + 1
+    assert world.log.names().count("bus.unavailable") == 1
+    world.bus.broken = False
+    world.clock.advance(limits.REPUBLISH_MAX_S)
+    world.ledger.apply(JOB_ID, ev.Woken())
+    assert len(waiting(world)) == PIECES
+    assert world.ledger.read(JOB_ID).board == job.board
 
 
 # Deleting

@@ -8,13 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from core import limits
 from core.delivery import Answered, Outcome, Parcel, Unanswered
 from core.errors import (
     EncodeFailed,
     EncoderKilled,
+    EncoderMissing,
+    EncoderStalled,
     Interrupted,
     LecternError,
+    ScratchFull,
     StoreFull,
+    Unavailable,
 )
 from core.events import Claimed, Confirmed, Redelivered, Renewed
 from core.job import Job, Policy, State, output_key, source_key
@@ -24,6 +29,8 @@ from tests.fakes import FakeCourier, World, a_world, an_upload, put, sha256_of
 from transcoder.deliver import Deliver
 from transcoder.dispatch import Again, Done, dispatch
 from transcoder.transcode import Transcode
+
+DAY_S = 24 * 3600
 
 
 @pytest.fixture
@@ -95,7 +102,7 @@ def test_a_fault_of_the_file_fails_the_job_at_once_and_keeps_the_source(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("error", [EncoderKilled("killed"), StoreFull("no room")])
+@pytest.mark.parametrize("error", [EncoderKilled("killed"), EncoderStalled("stalled")])
 def test_a_passing_reason_is_tried_again_after_60_300_and_900_seconds(
     world: World, tmp_path: Path, error: LecternError
 ) -> None:
@@ -110,6 +117,48 @@ def test_a_passing_reason_is_tried_again_after_60_300_and_900_seconds(
     assert after.state is State.FAILED
     assert after.failure is not None
     assert after.failure.code == error.code
+
+
+OUTAGES = [
+    Unavailable("the object store does not answer"),
+    StoreFull("no room"),
+    ScratchFull("no room"),
+    EncoderMissing("a bad release"),
+]
+
+
+@pytest.mark.parametrize("error", OUTAGES, ids=lambda error: error.code)
+def test_an_outage_of_two_days_costs_no_lecture(
+    world: World, tmp_path: Path, error: LecternError
+) -> None:
+    """It is waited for as long again as it has lasted, at most an hour, and costs no try."""
+    began, waits = world.clock.now(), []
+    while world.clock.now() - began < 2 * DAY_S:
+        transcode(world, tmp_path, FakePress(raising(error)))
+        waits.append(job(world).due_at - world.clock.now())
+        world.clock.advance(waits[-1])
+    assert waits[:4] == [60, 60, 120, 240]
+    assert set(waits[7:]) == {3600}
+    assert len(waits) < limits.HISTORY_MAX / 2
+    assert (job(world).state, job(world).retries) == (State.QUEUED, 0)
+    for _ in range(3):
+        transcode(world, tmp_path, FakePress(raising(EncoderKilled("killed"))))
+        world.clock.advance(900)
+    assert job(world).outage_since is None
+    transcode(world, tmp_path, FakePress())
+    assert job(world).state is State.STORING
+
+
+def test_an_outage_that_does_not_end_is_said(world: World, tmp_path: Path) -> None:
+    press = FakePress(raising(Unavailable("the object store does not answer")))
+    began = world.clock.now()
+    while job(world).state is State.QUEUED:
+        transcode(world, tmp_path, press)
+        world.clock.advance(3600)
+    assert world.clock.now() - began >= world.ledger.policy.store_retry_for_s
+    failure = job(world).failure
+    assert failure is not None
+    assert (job(world).state, failure.code) == (State.FAILED, "unavailable")
 
 
 def test_a_message_that_comes_too_early_is_put_off(world: World, tmp_path: Path) -> None:

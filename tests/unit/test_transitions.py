@@ -414,7 +414,7 @@ def test_a_step_that_takes_worker_after_worker_is_given_up(job: Job) -> None:
     assert given_up.failure is not None
     assert given_up.failure.code == "worker_lost"
     assert (given_up.lease_until, given_up.claims) == (None, 0)
-    assert given_up.wake_at == now + POLICY.confirm_ttl_s
+    assert given_up.wake_at == kept_until(job, now)
 
 
 @pytest.mark.parametrize("kind", FENCED)
@@ -464,7 +464,7 @@ def test_a_buried_message_fails_a_job_whose_claims_are_used_up(job: Job) -> None
     after, effects = advance(spent, a_burial(spent), now, POLICY)
     assert after.state is (State.STORE_FAILED if job.output else State.FAILED)
     assert (after.failure, effects) == (a_failure("dead_letter"), ())
-    assert (after.lease_until, after.wake_at) == (None, now + POLICY.confirm_ttl_s)
+    assert (after.lease_until, after.wake_at) == (None, kept_until(spent, now))
     assert after.history[-1].event == "Poisoned"
 
 
@@ -571,11 +571,41 @@ def test_a_taken_delivery_waits_for_its_confirmation() -> None:
     assert job.delivery.last_outcome == "answered 200"
 
 
-def test_a_refused_delivery_keeps_the_output_until_the_ttl() -> None:
+def kept_until(job: Job, now: float) -> float:
+    """Return until when the files of a job that is given up at `now` are kept."""
+    window = job.delivery.since + POLICY.store_retry_for_s if job.delivery else 0.0
+    return max(now + POLICY.confirm_ttl_s, window)
+
+
+def test_a_refused_delivery_keeps_the_output_over_the_weekend() -> None:
+    """At least as long as it would have been tried, also where the first answer was the last."""
     job, effects = advance(sending(), an_event(ev.DeliveryRefused, 2), T0 + 1, POLICY)
     assert (job.state, job.output, effects) == (State.STORE_FAILED, sending().output, ())
-    assert job.wake_at == T0 + 1 + POLICY.confirm_ttl_s
+    assert job.delivery is not None
+    assert job.wake_at == job.delivery.since + POLICY.store_retry_for_s
+    assert POLICY.store_retry_for_s > 2 * POLICY.confirm_ttl_s
     assert job.failure == a_failure("store_gone")
+    late = job.delivery.since + POLICY.store_retry_for_s
+    after = step(sending(), an_event(ev.DeliveryRefused, 2), late)
+    assert after.wake_at == late + POLICY.confirm_ttl_s
+
+
+def test_a_late_confirmation_of_an_earlier_result_ends_no_later_one() -> None:
+    """The id has begun anew, and nobody has sent anything of the new run."""
+    job = replace(storing(), former=("run-0",))
+    with pytest.raises(NotReady, match="earlier"):
+        advance(job, ev.Confirmed(), LATE, POLICY)
+    held = step(job, ev.Claimed(), LATE)
+    assert step(held, ev.Confirmed(), LATE).state is State.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("since", "retries"), [(None, 1), (T0, 0)], ids=["of the file", "of our own"]
+)
+def test_only_what_may_lie_in_the_file_costs_a_try(since: float | None, retries: int) -> None:
+    event = replace(an_event(ev.Retried, 1), outage_since=since)  # type: ignore[arg-type] # it is one
+    after = step(processing(), event)
+    assert (after.retries, after.outage_since) == (retries, since)
 
 
 @pytest.mark.parametrize("job", [storing(), sending(), stored(), store_failed()])
@@ -709,7 +739,7 @@ def test_a_long_encode_that_lost_its_worker_is_republished_as_often_as_a_short_o
 
 @pytest.mark.parametrize("job", [stored(), store_failed()], ids=["stored", "store_failed"])
 def test_what_nobody_confirmed_expires_at_its_ttl(job: Job) -> None:
-    after, effects = advance(job, ev.Woken(), T0 + POLICY.confirm_ttl_s, POLICY)
+    after, effects = advance(job, ev.Woken(), job.wake_at, POLICY)
     assert after.state is State.EXPIRED
     assert effects == (ev.Discard(job_id=job.job_id, run=job.run),)
     assert after.history[-1].event == "Woken"

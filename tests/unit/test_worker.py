@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -15,6 +16,7 @@ from core.errors import Interrupted, Unavailable
 from core.events import Claimed
 from core.job import Policy
 from core.messages import Message, Topic
+from core.ports import Handout
 from tests.fakes import World, a_world, an_upload
 from tests.service.harness import until
 from transcoder.dispatch import Handler
@@ -82,6 +84,59 @@ def test_a_bus_that_does_not_answer_is_asked_again_later(world: World) -> None:
 
     assert not replace(worker(world, failing), bus=Silent(world.clock)).step()
     assert world.log.names() == ["bus.unavailable"]
+
+
+def test_a_silent_bus_is_asked_less_and_less_often_and_told_of_once_a_minute(world: World) -> None:
+    """On a full disk twenty lines a second from each worker would fill it further."""
+    asked: list[float] = []
+
+    class Full(type(world.bus)):  # type: ignore[misc] # as above
+        def receive(self, *_: object, **__: object) -> None:
+            asked.append(world.clock.now())
+            raise Unavailable("the disk has no room left")
+
+    began = world.clock.now()
+    loop = replace(
+        worker(world, failing),
+        bus=Full(world.clock),
+        stop=lambda: world.clock.now() - began >= 10 * 60,
+        pause=world.clock.advance,
+    )
+    loop.run()
+    gaps = [round(later - earlier, 2) for earlier, later in pairwise(asked)]
+    assert gaps[:7] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, limits.SILENT_BUS_PAUSE_MAX_S]
+    assert set(gaps[7:]) == {limits.SILENT_BUS_PAUSE_MAX_S}
+    assert 9 <= world.log.names().count("bus.unavailable") <= 10
+
+
+def test_a_bus_that_answers_again_is_asked_as_often_as_before(world: World) -> None:
+    pauses: list[float] = []
+    loop = replace(worker(world, failing), stop=lambda: len(pauses) > 40, pause=pauses.append)
+    world.bus.broken = True
+    for _ in range(9):
+        assert not loop.step()
+    world.bus.broken = False
+    assert not loop.step()
+    started: list[int] = []
+    receive = world.bus.receive
+
+    def counting(topic: Topic, *, lease_s: float) -> Handout | None:
+        started.append(1)
+        return receive(topic, lease_s=lease_s)
+
+    world.bus.receive = counting  # type: ignore[method-assign] # the fake's, for this test
+    loop.run()
+    assert len(started) == len(pauses)
+
+
+def test_a_worker_that_leaves_the_bus_alone_stops_at_once(world: World) -> None:
+    pauses: list[float] = []
+    loop = replace(worker(world, failing), stop=lambda: len(pauses) >= 30, pause=pauses.append)
+    world.bus.broken = True
+    for _ in range(9):
+        assert not loop.step()
+    loop.run()
+    assert pauses == [limits.POLL_S] * 30
 
 
 def test_the_loop_ends_when_it_is_told_to(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +13,9 @@ from core import limits
 from core.errors import BadOutput, EncodeFailed
 from core.image_files import read_image
 from core.image_parts import Cleaned
-from core.image_verdict import MadeFacts, below_bar, image_verdict
+from core.image_verdict import MadeFacts, Short, below_bar, image_verdict, kept_remarks
 from core.images import (
+    BAD_PROFILE,
     ENDINGS,
     ImageFormat,
     ImageInfo,
@@ -86,7 +87,6 @@ def make_images(
         cleaned=cleaned,
         plan=plan,
     )
-    (folder / _CLEAN).write_bytes(cleaned.data)
     told = shop.make()
     facts = shop.judge()
     images = tuple(shop.finish(variant, facts) for variant in plan.variants)
@@ -109,18 +109,35 @@ class _Shop:
     program: Program
     cleaned: Cleaned
     plan: ImagePlan
+    tried: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def make(self) -> list[str]:
-        """Encode what is worth it; returns what the colours' conversion has to tell.
+        """Encode what is worth it; returns what there is to tell of its colours.
 
         The source is decoded even where nothing is encoded: damage must not pass.
         """
-        wished = [self._wish(plan) for plan in self._apart() if plan.encode]
-        most = max((wish["most"] for wish in wished), default=0)
-        answer = self.program("maker_child", self._source() | {"variants": wished}, file_bytes=most)
+        answer, told = self._encode(), []
+        if answer.get("unusable") == "profile":
+            self._leave_profile_out()
+            answer, told = self._encode(), [BAD_PROFILE]
+        self.tried = {found["name"]: found for found in answer["made"]}
         for plan in self._encoded():
             _tidy(self._path(plan, plan.encode or ImageFormat.PNG))
-        return [f"the image: {words}" for words in answer["told"]]
+        if any(self._encoded()):
+            told += [f"the image: {words}" for words in answer["told"]]
+        return told
+
+    def _encode(self) -> dict[str, Any]:
+        (self.program.folder / _CLEAN).write_bytes(self.cleaned.data)
+        wished = [self._wish(plan) for plan in self._apart() if plan.encode]
+        most = max((wish["most"] for wish in wished), default=0)
+        return self.program("maker_child", self._source() | {"variants": wished}, file_bytes=most)
+
+    def _leave_profile_out(self) -> None:
+        """Go on with the image as if it had never had a colour profile."""
+        bare = read_image(self.cleaned.data, profile=False)
+        info = replace(self.cleaned.info, profile=False, gamma=bare.info.gamma)
+        self.cleaned = Cleaned(info=info, data=bare.data)
 
     def judge(self) -> dict[str, MadeFacts]:
         """Look at all results in a process of their own; raises BadOutput."""
@@ -159,14 +176,23 @@ class _Shop:
         for plan in self.plan.variants:
             found = facts.get(self._twin(plan).variant)
             if found is not None:
-                told = below_bar(self.plan, plan, found)
+                told = below_bar(self.plan, plan, found, self._short(self._twin(plan)))
                 if told:
                     yield told
-            elif plan.encode and (not plan.whole or plan.encode != self.cleaned.info.kind.value):
-                yield (
-                    f"the {plan.variant} is the source as it was: "
-                    f"as {plan.encode.upper()} of {plan.width}x{plan.height} it would be larger"
-                )
+            else:
+                yield from kept_remarks(self.cleaned.info, plan)
+
+    def _short(self, plan: VariantPlan) -> Short | None:
+        """Return what kept the maker below the bar: it goes up to its last number, if it may.
+
+        WebP without losses reaches every bar, so only its size can be in the way.
+        """
+        tried = self.tried[plan.variant]
+        if tried["low"] >= self.plan.quality.bar:
+            return None
+        numbers = self.plan.quality.numbers.get(plan.encode or ImageFormat.PNG)
+        highest = numbers is not None and tried["number"] >= numbers.steps[-1]
+        return Short.FORMAT if highest and plan.encode is not ImageFormat.WEBP else Short.SIZE
 
     def _encoded(self) -> Iterator[VariantPlan]:
         return (
@@ -194,6 +220,7 @@ class _Shop:
             "orientation": info.orientation,
             "frames": info.frames,
             "gamma": info.gamma,
+            "profile": info.profile,
         }
 
     def _wish(self, plan: VariantPlan) -> dict[str, Any]:
@@ -206,7 +233,7 @@ class _Shop:
             "format": plan.encode.value,
             "width": plan.width,
             "height": plan.height,
-            "whole": plan.whole,
+            "plainer": plan.plainer,
             "lossless": plan.lossless,
             "lossy": plan.lossy,
             "moving": plan.moving,

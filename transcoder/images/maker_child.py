@@ -1,10 +1,11 @@
 """Make the variants of one image. Runs as a program, in the sandbox.
 
-It is told `{"file", "kind", "width", "height", "orientation", "gamma", "variants": [{"name",
-"width", "height", "format", "file", "whole", "lossless", "lossy", "moving", "steps",
+It is told `{"file", "kind", "width", "height", "orientation", "gamma", "profile", "variants":
+[{"name", "width", "height", "format", "file", "plainer", "lossless", "lossy", "moving", "steps",
 "full_chroma", "bar", "most"}]}` and prints `{"told": [...], "made": [...]}`, or `{"error": ...,
-"reason": ...}`. Of Lectern it imports only its own parts: what it knows, it is told. `most` bounds
-each file's bytes.
+"reason": ...}`, or `{"unusable": "profile"}` before it makes anything: the image is to come again
+without its colour profile. Of Lectern it imports only its own parts: what it knows, it is told.
+`most` bounds each file's bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,17 @@ from typing import Any, Final
 
 import pyvips
 
-from transcoder.images.pixels import Damaged, Facts, Image, decode, likeness, load, prepare, reason
+from transcoder.images.pixels import (
+    Damaged,
+    Facts,
+    Image,
+    UnusableProfile,
+    decode,
+    likeness,
+    load,
+    prepare,
+    reason,
+)
 
 _EFFORT_WEBP: Final = 4
 _EFFORT_AVIF: Final = 2
@@ -49,6 +60,8 @@ def main(argument: str) -> int:
     prepare()
     try:
         answer = _make(wish)
+    except UnusableProfile as error:
+        answer = {"unusable": "profile", "reason": str(error)}
     except Damaged as error:
         answer = {"error": "damaged", "reason": str(error)}
     except MemoryError:
@@ -96,7 +109,7 @@ def _best(variant: Facts, picture: Still | Moving) -> Try | None:
     fitting = [found for found in tries if len(found.data) <= variant["most"]]
     if fitting:
         return min(fitting, key=lambda found: len(found.data))
-    return None if variant["whole"] else _cheaper(variant, picture)
+    return _cheaper(variant, picture) if variant["plainer"] else None
 
 
 def _lossy(variant: Facts, picture: Still | Moving) -> Try:
@@ -219,6 +232,20 @@ def _same(one: Image, other: Image) -> bool:
     return one.bands == other.bands and bool((one - other).abs().max() == 0)
 
 
+def _each_page(roll: Image, size: Facts) -> Image:
+    """Scale the pictures of an animation one by one: in a roll, each bleeds into the next."""
+    high = roll.get("page-height")
+    pages = [
+        roll.crop(0, top, roll.width, high).thumbnail_image(
+            size["width"], height=size["height"], size="force"
+        )
+        for top in range(0, roll.height, high)
+    ]
+    joined = pyvips.Image.arrayjoin(pages, across=1).copy()
+    joined.set("page-height", size["height"])
+    return joined
+
+
 # --- an animation -----------------------------------------------------------------------------
 class Moving:
     """An animated WebP, of which no more than a few pictures are in memory at once."""
@@ -243,7 +270,7 @@ class Moving:
         size = {"width": self._variant["width"], "height": self._variant["height"]}
         image = load(self._wish["file"], "webp", pages=-1)
         if (image.width, image.get("page-height")) != tuple(size.values()):
-            image = image.thumbnail_image(size["width"], height=size["height"], size="force")
+            image = _each_page(image, size)
         data: bytes = image.webpsave_buffer(effort=_EFFORT_WEBP, keep="icc", mixed=False, **how)
         return data
 

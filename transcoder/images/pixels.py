@@ -35,12 +35,16 @@ _WIDE_BY: Final = 0.01
 _SAMPLES_SIDE: Final = 1024
 """Pixels of a side on which the colours are looked at."""
 _WIDE_TOLD: Final = "its colours go beyond sRGB: they and the colour profile are kept"
-_BAD_PROFILE: Final = "its colour profile cannot be used: its colours are taken as sRGB"
+_PRINTED_TOLD: Final = "its printing colours are converted to sRGB"
 _GAMMA: Final = 2.2
 
 
 class Damaged(Exception):
     """The image cannot be decoded whole."""
+
+
+class UnusableProfile(Exception):
+    """The image's colour profile is none for it; the image is to be read without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ def load(name: str, kind: str, *, page: int = 0, pages: int = 1, fail_on: str = 
 
 
 def decode(wish: Facts) -> Decoded:
-    """Decode the source `wish` tells of; raises Damaged."""
+    """Decode the source `wish` tells of; raises Damaged and UnusableProfile."""
     try:
         return _decoded(wish, "warning")
     except pyvips.Error as error:
@@ -94,7 +98,7 @@ def _decoded(wish: Facts, fail_on: str) -> Decoded:
     given = load(wish["file"], wish["kind"], page=wish.get("page", 0), fail_on=fail_on)
     if (given.width, given.height) != (wish["width"], wish["height"]):
         raise Damaged("its header and its pixels are of different sizes")
-    image, wide, told = _coloured(given, wish.get("gamma"))
+    image, wide, told = _coloured(given, wish)
     image = image.copy_memory()
     if wish["orientation"] > 1:
         image.set_type(pyvips.GValue.gint_type, "orientation", wish["orientation"])
@@ -110,29 +114,33 @@ def _opaque(image: Image) -> Image:
 
 
 # --- colours ----------------------------------------------------------------------------------
-def _coloured(image: Image, gamma: float | None) -> tuple[Image, bool, tuple[str, ...]]:
-    """Return the picture in 8-bit sRGB or grey, or with its profile where that holds more."""
-    if image.interpretation == "cmyk":
-        return _from_cmyk(image)
-    told: tuple[str, ...] = ()
-    if image.get_typeof(PROFILE):
+def _coloured(image: Image, wish: Facts) -> tuple[Image, bool, tuple[str, ...]]:
+    """Return the picture in 8-bit sRGB or grey, or with its profile where that holds more.
+
+    Loaders leave out a profile that is for other pixels than theirs.
+    """
+    held = bool(image.get_typeof(PROFILE))
+    if wish["profile"] and not held:
+        raise UnusableProfile("it is for other colours than the image's")
+    cmyk = image.interpretation == "cmyk"
+    if held or cmyk:
+        image = image.copy_memory()  # its pixels are read more than once
+    if held:
         try:
-            return _by_profile(image.copy_memory())
-        except pyvips.Error:
-            image, told = _without_profile(image), (_BAD_PROFILE,)
+            return _from_cmyk(image, embedded=True) if cmyk else _by_profile(image)
+        except pyvips.Error as error:
+            raise UnusableProfile(reason(error)) from error
+    if cmyk:
+        return _from_cmyk(image, input_profile="cmyk")
     image = image.colourspace("b-w" if image.bands < 3 else "srgb")  # noqa: PLR2004 - grey
-    return (_straightened(image, gamma) if gamma else image), False, told
+    gamma = wish.get("gamma")
+    return (_straightened(image, gamma) if gamma else image), False, ()
 
 
-def _from_cmyk(image: Image) -> tuple[Image, bool, tuple[str, ...]]:
-    """Printers' colours have no place on a screen: with no good profile, libvips' own is taken."""
-    image = image.copy_memory()
-    try:
-        made = image.icc_transform("srgb", embedded=True, input_profile="cmyk").copy_memory()
-    except pyvips.Error:
-        image = _without_profile(image)
-        made = image.icc_transform("srgb", input_profile="cmyk")
-    return _without_profile(made), False, ("its printing colours are converted to sRGB",)
+def _from_cmyk(image: Image, **by: Any) -> tuple[Image, bool, tuple[str, ...]]:
+    """Printers' colours have no place on a screen."""
+    made = image.icc_transform("srgb", **by)
+    return _without_profile(made), False, (_PRINTED_TOLD,)
 
 
 def _by_profile(image: Image) -> tuple[Image, bool, tuple[str, ...]]:

@@ -11,13 +11,9 @@ from typing import Any, Final
 
 from core import limits
 from core.errors import DamagedSource, EncodeFailed, EncoderKilled, MediaTooComplex
+from transcoder.child import command
 from transcoder.runner import Bounds, Collector, Exit, Outgrown, run
 
-_ROOT: Final = Path(__file__).resolve().parents[2]
-_CHILD: Final = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from transcoder.images.{module} import main; sys.exit(main(sys.argv[2]))"
-)
 _ANSWER_BYTES_MAX: Final = 64 * limits.KIB
 """Bytes of a child's answer: four variants of about 300 bytes."""
 
@@ -37,10 +33,9 @@ class Program:
         Raises DamagedSource, MediaTooComplex, EncodeFailed, and what `runner.run` raises.
         """
         answer = Collector(most=_ANSWER_BYTES_MAX)
-        child = _CHILD.format(module=module)
         try:
             ended = run(
-                [self.python, "-I", "-B", "-c", child, str(_ROOT), json.dumps(wish)],
+                command(self.python, f"transcoder.images.{module}", wish),
                 folder=self.folder,
                 python=self.python,
                 bounds=Bounds(

@@ -9,7 +9,7 @@ from typing import Final
 from core.colour import Colour
 from core.ladder import LOOK_SIZE, TILE_COLUMNS, TILE_ROWS, LadderPlan, Variant
 from core.plan import AudioEncode, Copy, VideoEncode
-from transcoder.command import encoding, filters, reading, sound_filters
+from transcoder.command import encoding, filters, reading, seen_lines, sound_filters
 
 AUDIO: Final = "audio"
 """Folder of the sound's segments."""
@@ -73,9 +73,13 @@ _ONLY: Final = ("-map_metadata", "-1", "-map_chapters", "-1", "-fps_mode", "pass
 
 
 def side_outputs(folder: str) -> list[str]:
-    """Return where side pictures go: those to look at beside the set, the storyboard into it."""
+    """Return where side pictures go: those to look at beside the set, the storyboard into it.
+
+    Those to look at, a few a second at most, tell how far the recording is read: a sheet of the
+    storyboard begins when it is full.
+    """
     return [
-        *("-map", "[looks]", *_ONLY, "-f", "rawvideo", f"file:{LOOKS}"),
+        *("-map", "[looks]", *_ONLY, *seen_lines("v"), "-f", "rawvideo", f"file:{LOOKS}"),
         *("-map", "[tiles]", *_ONLY, "-c:v", "mjpeg", "-q:v", _SHEET_QUALITY),
         *("-f", "image2", f"{folder}/{SHEETS}"),
     ]

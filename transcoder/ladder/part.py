@@ -39,10 +39,10 @@ class PartBeside:
     piece: PicturePiece
     workshop: Workshop
     part: PieceSet | None = None
-    warnings: tuple[str, ...] = field(default=())
+    error: Exception | None = None
 
     def __call__(self, excerpt: str, base: int) -> None:
-        """Make the part, or keep a warning that says why there is none."""
+        """Make the part, or keep what went wrong."""
         try:
             self.part = encode_set_piece(
                 self.cut, self.pieces, self.piece, excerpt, base, self.workshop
@@ -51,13 +51,12 @@ class PartBeside:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the piece itself is made
             shutil.rmtree(self.workshop.folder / PIECE_FOLDER, ignore_errors=True)
-            self.warnings = (no_set(error),)
+            self.error = error
 
     def added_to(self, made: MadePiece) -> MadePiece:
         """Return the piece with its part."""
         folder = self.workshop.folder / PIECE_FOLDER if self.part else None
-        warnings = (*made.warnings, *self.warnings)
-        return replace(made, part=self.part, part_folder=folder, warnings=warnings)
+        return replace(made, part=self.part, part_folder=folder, part_error=self.error)
 
 
 def no_set(error: Exception) -> str:

@@ -15,7 +15,7 @@ from core.plan import VideoEncode
 from transcoder.pieces.workshop import Workshop
 from transcoder.runner import Collector, Outgrown
 
-_CHILD: Final = Path(__file__).with_name("assemble_child.py")
+_CHILD: Final = "transcoder.pieces.assemble_child"
 _ANSWER_BYTES_MAX: Final = limits.KIB
 _ROOM_BYTES: Final = 16 * limits.MIB
 """What the output's index may need besides the pieces."""

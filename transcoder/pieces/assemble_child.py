@@ -1,7 +1,7 @@
 """Join finished pieces into one MP4 without encoding anything. Runs as a program, sandboxed.
 
-`python -I assemble_child.py '{"pictures": [{"file", "first", "last", "frames"}], "time_base": …,
-"last_ticks": …, "sounds": [{"file", "skip", "frames"}], "sound_first": …, "output": …}'`. It
+It is told `{"pictures": [{"file", "first", "last", "frames"}], "time_base": …,
+"last_ticks": …, "sounds": [{"file", "skip", "frames"}], "sound_first": …, "output": …}`. It
 answers with the number of frames, or why the pieces do not fit together, in JSON.
 """
 
@@ -221,7 +221,3 @@ def main(argument: str) -> int:
     except av.error.FFmpegError as error:
         sys.stdout.write(json.dumps({"error": error.strerror or "it cannot be written"}))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

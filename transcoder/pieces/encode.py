@@ -26,7 +26,7 @@ from transcoder.pieces.timeline import reading
 from transcoder.pieces.workshop import Workshop
 from transcoder.runner import Collector
 
-_CHILD: Final = Path(__file__).with_name("excerpt_child.py")
+_CHILD: Final = "transcoder.pieces.excerpt_child"
 _ANSWER_BYTES_MAX: Final = limits.KIB
 _EXCERPT_ROOM_BYTES: Final = 4 * limits.MIB
 """What an excerpt may have more than its source: an index of its own."""
@@ -40,7 +40,7 @@ class MadePiece:
     """A finished piece; `frames` is how many the encoder says that it wrote, for pictures.
 
     `fetched` are the bytes read of the source. `part` is what the piece gives to the set that was
-    ordered; its files lie in `part_folder`.
+    ordered; its files lie in `part_folder`. `part_error` is why there is none.
     """
 
     path: Path
@@ -49,6 +49,7 @@ class MadePiece:
     warnings: tuple[str, ...]
     part: PieceSet | None = None
     part_folder: Path | None = None
+    part_error: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

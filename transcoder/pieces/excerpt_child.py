@@ -1,7 +1,7 @@
 """Copy the packets of one piece into a small file. Runs as a program, sandboxed.
 
-`python -I excerpt_child.py '{"fd": …, "size": …, "demuxer": …, "decoders": …, "max_streams": …,
-"max_pixels": …, "index": …, "picture" or "sound" or "all": {…}, "file": …, "form": …}'`.
+It is told `{"fd": …, "size": …, "demuxer": …, "decoders": …, "max_streams": …,
+"max_pixels": …, "index": …, "picture" or "sound" or "all": {…}, "file": …, "form": …}`.
 It answers with the file's first tick on the source's clock, in JSON.
 """
 
@@ -13,13 +13,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
 import av.error
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from transcoder.pieces.copying import Copy
 from transcoder.pieces.opening import only, open_source
@@ -210,7 +207,3 @@ def main(argument: str) -> int:
             return 0
     sys.stdout.write(json.dumps({"error": reason[:100]}))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

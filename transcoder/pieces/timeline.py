@@ -6,7 +6,6 @@ import json
 from array import array
 from collections.abc import Mapping
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, Final
 
 from core import limits
@@ -19,7 +18,7 @@ from transcoder.pieces.ranged import Blocks, Desk, Ranges
 from transcoder.pieces.workshop import Workshop
 from transcoder.runner import Collector, Exit
 
-_CHILD: Final = Path(__file__).with_name("timeline_child.py")
+_CHILD: Final = "transcoder.pieces.timeline_child"
 _ANSWER_BYTES_MAX: Final = 64 * limits.MIB
 """Bytes of the answer: a day at 60 frames a second is 41 MB."""
 _COLUMNS: Final = 3

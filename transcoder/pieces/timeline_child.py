@@ -1,7 +1,7 @@
 """List the times of all frames of a source, and measure its sound. Runs as a program, sandboxed.
 
-`python -I timeline_child.py '{"fd": …, "size": …, "demuxer": …, "decoders": …, "max_streams": …,
-"max_pixels": …, "video": index, "audio": index or null}'`. It answers with one line of JSON and
+It is told `{"fd": …, "size": …, "demuxer": …, "decoders": …, "max_streams": …,
+"max_pixels": …, "video": index, "audio": index or null}`. It answers with one line of JSON and
 then, as 64-bit integers of this machine, the frames' times and the keyframes' three columns.
 """
 
@@ -15,13 +15,10 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
 import av.error
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from transcoder.pieces.asking import Asked
 from transcoder.pieces.copying import PICTURE_FORMATS, SOUND_FORMATS, form_for
@@ -263,7 +260,3 @@ def scan(wish: Facts) -> None:
         sys.stdout.flush()
         for column in (picture.times, *columns):
             sys.stdout.buffer.write(array("q", column).tobytes())
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

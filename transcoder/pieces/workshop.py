@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from core import limits
+from transcoder.child import command
 from transcoder.encoder import EncoderProgress
 from transcoder.runner import Bounds, Desk, Exit, Listener, run
 
@@ -32,7 +32,7 @@ class Workshop:
 
     def child(
         self,
-        program: Path,
+        module: str,
         wish: dict[str, object],
         *,
         listener: Listener,
@@ -40,9 +40,9 @@ class Workshop:
         file_bytes: int = 0,
         seconds: float = limits.PROBE_WALL_S,
     ) -> Exit:
-        """Run one of our own programs in the sandbox; raises what `runner.run` raises."""
+        """Run one of our own modules in the sandbox; raises what `runner.run` raises."""
         return run(
-            [self.python, "-I", "-B", str(program), json.dumps(wish)],
+            command(self.python, module, wish),
             folder=self.folder,
             python=self.python,
             bounds=Bounds(

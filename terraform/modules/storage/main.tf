@@ -6,11 +6,11 @@ locals {
   day_s = 86400
 
   # An object is made when its upload is announced or arrives. Longest time until it is let go by
-  # itself: the upload, then twice (a result may be delivered a second time) the window of a delivery
+  # itself: the upload, an outage that is waited out, then twice (a result may be delivered a second time) the window of a delivery
   # and the wait for the confirmation, and a day for the queue. By SFTP a delivery has two windows:
   # the file is put in place, then the LMS is told.
   longest_use_days = ceil(
-    (var.upload_ttl_s + 2 * (2 * var.store_retry_for_s + var.confirm_ttl_s)) / local.day_s
+    (var.upload_ttl_s + var.store_retry_for_s + 2 * (2 * var.store_retry_for_s + var.confirm_ttl_s)) / local.day_s
   ) + 1
 }
 
