@@ -331,7 +331,8 @@ class Killed(Joining):
 def test_a_part_is_tried_again_and_then_given_up_rather_than_the_piece(
     tmp_path: Path, times: int, *, has_set: bool
 ) -> None:
-    world, press = a_world_with(), Killed(times)
+    world = a_world_with()
+    press: FakePress = Killed(times)
     step = Transcode(ledger=world.ledger, press=press, scratch=tmp_path, stop=lambda: False)
     while job(world).state in (State.QUEUED, State.PROCESSING):
         handout = world.bus.receive(Topic.TRANSCODE, lease_s=60)

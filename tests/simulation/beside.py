@@ -180,7 +180,7 @@ class Beside:
         """Watch what the LMS got of a run: the same at each attempt; the URL may live longer."""
         promises, first = self._promises, self._handed.setdefault((run, by), fields)
         if first != fields:
-            promises.broken(f"{run}: {fields} after {first}")
+            promises.broken(f"{run}: the LMS gets other words or files than at first")
         if (url is not None) != (run in self.sets):
             promises.broken(f"{run}: the set's URL is {url}")
         if url is not None:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
+import core.delivery
 import core.handing_over
 import functions.sweep
 import transcoder.deliver
@@ -58,18 +59,6 @@ def parts_of_sets_outlive_their_run() -> AbstractContextManager[None]:
     )
 
 
-def a_late_worker_deletes_the_set_of_the_next() -> AbstractContextManager[None]:
-    """A worker that was overtaken cleans up under the fence of the one that came after."""
-    before = transcoder.sets.withdraw
-
-    def withdraw(objects: Any, job: Job, fence: int) -> None:
-        before(objects, job, fence + 1)
-
-    import transcoder.transcode as module  # noqa: PLC0415 - its name is the class's, too
-
-    return replaced(module, "withdraw", withdraw)
-
-
 def a_set_goes_when_the_lms_was_told() -> AbstractContextManager[None]:
     """By SFTP a job is over once the LMS was told; its set is deleted with all else."""
     before = core.handing_over.accepted
@@ -108,6 +97,18 @@ def the_result_is_placed_before_its_sizes() -> AbstractContextManager[None]:
     return replaced(transcoder.deliver, "remote_files", files)
 
 
+def a_second_attempt_leaves_the_sizes_out() -> AbstractContextManager[None]:
+    """What the LMS gets under one delivery id depends on how often it was tried."""
+    before = core.delivery.parcel_of
+
+    def parcel_of(job: Job, now: float, **named: Any) -> Any:
+        parcel = before(job, now, **named)
+        again = job.delivery is not None and job.delivery.attempts > 1
+        return replace(parcel, enclosures=()) if again else parcel
+
+    return replaced(transcoder.deliver, "parcel_of", parcel_of)
+
+
 def a_push_is_answered_before_its_step() -> AbstractContextManager[None]:
     """The endpoint hands the step over and does not wait for its end."""
 
@@ -137,11 +138,11 @@ def both(one: AbstractContextManager[None], two: AbstractContextManager[None]) -
 BESIDE: Final = (
     the_manifest_comes_before_its_files,
     parts_of_sets_outlive_their_run,
-    a_late_worker_deletes_the_set_of_the_next,
     a_set_goes_when_the_lms_was_told,
     a_failed_set_fails_the_job,
     sizes_of_an_image_have_no_fence,
     the_result_is_placed_before_its_sizes,
+    a_second_attempt_leaves_the_sizes_out,
     a_push_is_answered_before_its_step,
     a_refused_push_counts_as_taken,
 )

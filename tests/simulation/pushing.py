@@ -41,7 +41,7 @@ _STEP_S: Final = 12.0
 _WAIT_S: Final = 3.0
 _WAITING_MAX: Final = 1
 _INSTANCES_MAX: Final = 2
-DELIVERIES_MAX: Final = 5
+DELIVERIES_MAX: Final = 3
 """Attempts after which a refused message is buried."""
 _DONE: Final = 204
 

@@ -50,7 +50,7 @@ def draw(random: Random) -> Weather:
         flaky=share(0.35, 0.15, 0.5),
         defect=share(0.15, 0.2, 0.6),
         rude=share(0.5, 0.3, 0.8),
-        spoilt=share(0.3, 0.2, 0.6),
+        spoilt=share(0.5, 0.2, 0.6),
         full=share(0.1, 0.1, 0.3),
         cut=share(0.3, 0.1, 0.4),
     )
