@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from tests import planted
 from tests.crash.points import ARM, INSIDE, Plan
 from tests.crash.scenery import DEPOT
 from tests.service.harness import QUICK, ROOT, Service, kill_session, until
@@ -203,10 +204,10 @@ class Tree(Service):
 
     def kill(self) -> None:
         """SIGKILL every process of the tree that is left."""
-        if self.process is None or self.process.poll() is not None:
-            return
-        kill_session(self.process.pid)
-        self.process.wait(_GONE_S)
+        if self.process is not None and self.process.poll() is None:
+            kill_session(self.process.pid)
+            self.process.wait(_GONE_S)
+        planted.assert_hidden(self.log)
 
 
 @contextlib.contextmanager
