@@ -42,6 +42,7 @@ def main() -> NoReturn:
         bind=f"fd://{listener.detach()}",  # gunicorn closes it
         threads=THREADS,
         grace_s=_GRACE_S,
+        unbegun_max=2,  # of six that Cloud Run gives it at once
     )
     sys.exit(0)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from core.errors import InvalidField, MissingField
 from core.events import Confirmed
 from core.job import Job, check_id, is_sha256
 from core.ledger import Ledger
+
+_IDS: Final = ("video_id", "media_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,15 +25,19 @@ class Confirmation:
 def read_confirmation(fields: Mapping[str, Sequence[object]]) -> Confirmation:
     """Return what a form or JSON object says; raises MissingField, InvalidId, InvalidField.
 
-    Each field comes with all its values. Fields that mean nothing here are ignored.
+    Each field comes with all its values. The id may be called as either contract calls it. Fields
+    that mean nothing here are ignored.
     """
-    video_id = _one(fields, "video_id")
-    if not video_id:
+    called = {name: value for name in _IDS if (value := _one(fields, name))}
+    if len(called) > 1:
+        raise InvalidField(f"the id is given twice, as {' and '.join(called)}")
+    if not called:
         raise MissingField("the field video_id is missing or empty")
+    ((name, video_id),) = called.items()
     sha256 = _one(fields, "sha256")
     if sha256 is not None and not is_sha256(sha256.lower()):
         raise InvalidField("sha256 must be the result's SHA-256 in 64 hexadecimal digits")
-    return Confirmation(video_id=check_id("video_id", video_id), sha256=sha256)
+    return Confirmation(video_id=check_id(name, video_id), sha256=sha256)
 
 
 def confirm(confirmation: Confirmation, *, ledger: Ledger) -> Job:

@@ -11,7 +11,7 @@ from core.errors import BadMessage
 from core.ladder_pieces import LadderCut
 from core.making import Quality
 from core.media import MediaInfo
-from core.pieces import PiecePlan
+from core.pieces import PIECES_FORMAT, PiecePlan
 from core.presets import Preset
 
 ASSIGNMENT_FORMAT: Final = 1
@@ -52,6 +52,9 @@ class Assignment:
             version = document.get("version") if isinstance(document, dict) else None
             if version != ASSIGNMENT_FORMAT:
                 raise BadMessage(f"an assignment of format {version}, not {ASSIGNMENT_FORMAT}")
-            return from_document(cls, document)
+            assignment = from_document(cls, document)
         except (ValueError, RecursionError) as error:
             raise BadMessage(f"no assignment: {error}") from error
+        if assignment.pieces.version != PIECES_FORMAT:
+            raise BadMessage(f"a plan of pieces of format {assignment.pieces.version}")
+        return assignment

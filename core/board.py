@@ -40,7 +40,8 @@ class Board:
     `cut` is the fence under which that was done, `plan_key` names the object that says how each
     is made. A piece that is in neither `done` nor `begun` was never taken. `work_s` and `cpu_s`
     are the seconds that those done have taken together. `whole_because` says why the recording
-    must be made as a whole after all: then there are no pieces. `claimed` counts all claims.
+    must be made as a whole after all: then there are no pieces. `claimed` counts all claims, `cuts`
+    how often it was cut. `anew_because` says why it must be cut once more: then too there are none.
     """
 
     cut: int
@@ -53,6 +54,24 @@ class Board:
     cpu_s: float = 0.0
     whole_because: str | None = None
     claimed: int = 0
+    cuts: int = 1
+    anew_because: str | None = None
+
+    @property
+    def is_planned(self) -> bool:
+        """Return whether the recording is made of these pieces."""
+        return self.whole_because is None and self.anew_because is None
+
+    @property
+    def may_be_cut_anew(self) -> bool:
+        """Return whether another cut may be tried where the plan of this one cannot be read."""
+        return self.cuts < limits.CUTS_MAX
+
+    @property
+    def plan_patience_s(self) -> float:
+        """Return for how long to wait for somebody who can read the plan."""
+        longer = limits.PLAN_PATIENCE_S * (1 << min(self.cuts - 1, limits.CUTS_MAX))
+        return min(longer, limits.OUTAGE_RETRY_MAX_S)
 
     @property
     def is_complete(self) -> bool:
@@ -151,6 +170,11 @@ def made(board: Board, number: int, *, work_s: float = 0.0, cpu_s: float = 0.0) 
 def refused(board: Board, reason: str) -> Board:
     """Give the pieces up."""
     return replace(board, pieces=0, done=(), begun=(), whole_because=reason)
+
+
+def dropped(board: Board, reason: str) -> Board:
+    """Give up these pieces, for others that are cut anew."""
+    return replace(board, pieces=0, done=(), begun=(), anew_because=reason)
 
 
 def _held(board: Board, number: int, claim: int) -> OpenPiece:

@@ -10,7 +10,7 @@ LecternError
 ├── Gone 410
 ├── TooLarge 413
 ├── Busy 429               TooManyGuesses
-├── Unavailable 503        StoreFull, UnreadableRecord
+├── Unavailable 503        StoreFull, UnreadableRecord, UnreadablePlan
 ├── MediaError             the file's own fault, final: UnreadableMedia, NoVideoStream,
 │                          DamagedSource, MediaTooComplex, EncodeFailed, BadOutput
 ├── PassingFailure         worth another try: EncoderKilled, EncoderMissing, EncoderStalled,
@@ -195,6 +195,13 @@ class UnreadableRecord(Unavailable):
     """What is recorded cannot be read by this release, as after a rollback; it is left alone."""
 
     told = "this was recorded by another release of the service; ask again when it is back"
+
+
+class UnreadablePlan(Unavailable):
+    """A recording's pieces were planned by another release, in a form that this one does not know.
+
+    A worker of that release may take what this one gives back; if none does it is cut anew.
+    """
 
 
 class MediaError(LecternError):

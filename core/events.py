@@ -128,10 +128,14 @@ class PieceFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PiecesRefused:
-    """The recording cannot be made in pieces after all: it must be made as a whole."""
+    """The recording cannot be made in pieces after all: it must be made as a whole.
+
+    With `anew` only these pieces cannot be made, by those who are there: it must be cut anew.
+    """
 
     cut: int
     reason: str
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

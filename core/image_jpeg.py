@@ -11,9 +11,12 @@ from core import limits
 from core.errors import DamagedSource, MediaTooComplex, UnreadableMedia
 from core.image_exif import UPRIGHT, is_bare, only_orientation, orientation
 from core.image_parts import (
+    CMYK,
     CUT,
+    GREY,
     MORE_PICTURES,
     PROFILE,
+    RGB,
     Cleaned,
     check_count,
     check_sides,
@@ -36,7 +39,9 @@ _MARKER: Final = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 FF that fill up before it count as data: looking for them all at once could take very long."""
 _BITS: Final = 8
 _CMYK: Final = 4
-_COMPONENTS: Final = frozenset({1, 3, 4})
+_SPACES: Final = {1: GREY | RGB, 3: RGB, _CMYK: CMYK}
+"""The profiles of each number of channels. Whoever makes a picture grey often leaves it the profile
+that it had, which does no harm."""
 _JFIF: Final = b"JFIF\0"
 _JFIF_BYTES: Final = 12
 _EXIF: Final = b"Exif\0\0"
@@ -133,7 +138,7 @@ def _frame(reading: _Reading, marker: int, payload: bytes) -> None:
         bits, height, width, components = struct.unpack_from(">BHHB", payload)
     except struct.error as error:
         raise DamagedSource(CUT) from error
-    if bits != _BITS or components not in _COMPONENTS:
+    if bits != _BITS or components not in _SPACES:
         raise UnreadableMedia(f"the JPEG has {components} channels of {bits} bits; export it anew")
     check_sides(width, height)
     reading.frame = (width, height, components)
@@ -172,7 +177,7 @@ def _cleaned(reading: _Reading, size: int) -> Cleaned:
         parts.append(_segment(_APP0, reading.jfif))
     if reading.turned != UPRIGHT:
         parts.append(_segment(_APP1, _EXIF + only_orientation(reading.turned)))
-    profile = _profile(reading)
+    profile = _profile(reading, components)
     parts += profile
     if reading.adobe:
         parts.append(_segment(_APP14, reading.adobe))
@@ -189,7 +194,7 @@ def _cleaned(reading: _Reading, size: int) -> Cleaned:
     return Cleaned(info=info, data=b"".join([*parts, *reading.body, b"\xff\xd9"]))
 
 
-def _profile(reading: _Reading) -> list[bytes]:
+def _profile(reading: _Reading, components: int) -> list[bytes]:
     """Return the segments of the colour profile anew, if all of its parts are there, once each."""
     if not reading.profile:
         return []
@@ -197,7 +202,7 @@ def _profile(reading: _Reading) -> list[bytes]:
     numbers = [(number, of) for number, of, _ in parts]
     profile = b"".join(part for _, _, part in parts)
     whole = numbers == [(number + 1, len(parts)) for number in range(len(parts))]
-    if not whole or not good_profile(profile):
+    if not whole or not good_profile(profile, _SPACES[components]):
         reading.dropped[PROFILE] = None
         return []
     size = _SEGMENT_MAX - len(_ICC) - 2

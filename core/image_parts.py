@@ -14,6 +14,8 @@ CUT: Final = "the image is cut off; send the whole file"
 _PROFILE_HEAD: Final = 128
 _TAG: Final = 12
 _TAGS_MAX: Final = 200
+_CLASS: Final = slice(12, 16)
+_SPACE: Final = slice(16, 20)
 _SIGNATURE: Final = slice(36, 40)
 MORE_PICTURES: Final = "more pictures"
 PROFILE: Final = "profile"
@@ -46,8 +48,21 @@ def check_sides(width: int, height: int) -> None:
         raise DamagedSource(f"the image says that it has {width}x{height} pixels")
 
 
-def good_profile(data: bytes) -> bool:
-    """Return whether this may be a colour profile: its size, signature and tags (ICC.1, 7.2)."""
+RGB: Final = frozenset({b"RGB "})
+GREY: Final = frozenset({b"GRAY"})
+CMYK: Final = frozenset({b"CMYK"})
+"""The colour spaces that profiles have for each kind of pixels (ICC.1, 7.2.6)."""
+_DEVICES: Final = frozenset({b"scnr", b"mntr", b"prtr", b"spac"})
+"""Classes of profiles that say what pixels mean; links and abstract ones do not (ICC.1, 7.2.5)."""
+
+
+def good_profile(data: bytes, spaces: frozenset[bytes]) -> bool:
+    """Return whether this may be a colour profile for pixels of one of `spaces`, by its outside.
+
+    Looked at are its size, class, signature and tags (ICC.1, 7.2).
+    """
+    if data[_CLASS] not in _DEVICES or data[_SPACE] not in spaces:
+        return False
     size = int.from_bytes(data[:4], "big")
     whole = _PROFILE_HEAD <= size <= len(data) <= limits.PROFILE_BYTES_MAX
     tags = int.from_bytes(data[_PROFILE_HEAD : _PROFILE_HEAD + 4], "big")

@@ -13,7 +13,9 @@ from core.errors import DamagedSource, UnreadableMedia
 from core.image_exif import UPRIGHT, is_bare, only_orientation, orientation
 from core.image_parts import (
     CUT,
+    GREY,
     PROFILE,
+    RGB,
     Cleaned,
     check_count,
     check_sides,
@@ -31,6 +33,9 @@ _KEPT: Final = frozenset(
 )
 _DEPTHS: Final = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
 """Bits a channel that each colour type may have."""
+_COLOUR: Final = 3
+_GREYS: Final = frozenset({0, 4})
+"""Where the header has its colour type, and those of grey."""
 _NAME_CHARS_MAX: Final = 79
 _GAMMA_UNIT: Final = 100_000
 _GAMMA_SRGB: Final = 1 / 2.2
@@ -48,6 +53,7 @@ class _Reading:
     told: frozenset[bytes] = frozenset()
     gamma: float | None = None
     pixels: bool = False
+    spaces: frozenset[bytes] = RGB
 
 
 def read_png(data: bytes, *, profile: bool = True) -> Cleaned:
@@ -56,6 +62,7 @@ def read_png(data: bytes, *, profile: bool = True) -> Cleaned:
     for kind, payload, intact in _chunks(data, reading):
         if head is None:
             head = _header(kind, payload, intact=intact)
+            reading.spaces = GREY if head[_COLOUR] in _GREYS else RGB
         elif kind != b"IEND":
             _take(reading, kind, payload, intact=intact)
     if head is None or not reading.pixels:
@@ -130,7 +137,7 @@ def _profile(reading: _Reading, payload: bytes) -> None:
         reading.dropped[PROFILE] = None
         return
     profile = inflate(packed[1:], limits.PROFILE_BYTES_MAX)
-    if profile is None or not good_profile(profile):
+    if profile is None or not good_profile(profile, reading.spaces):
         reading.dropped[PROFILE] = None
         return
     reading.told |= {b"iCCP"}

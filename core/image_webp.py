@@ -9,7 +9,7 @@ from typing import Final
 
 from core.errors import DamagedSource
 from core.image_exif import UPRIGHT, is_bare, only_orientation, orientation
-from core.image_parts import CUT, PROFILE, Cleaned, check_count, check_sides, good_profile
+from core.image_parts import CUT, PROFILE, RGB, Cleaned, check_count, check_sides, good_profile
 from core.images import ImageInfo, ImageKind
 
 _RIFF: Final = 12
@@ -71,7 +71,7 @@ def _take(reading: _Reading, kind: bytes, payload: bytes) -> None:
             raise DamagedSource(_ODD)
         reading.flags = payload[0]
         reading.canvas = (_three(payload[4:7]) + 1, _three(payload[7:10]) + 1)
-    elif kind == b"ICCP" and good_profile(payload) and not reading.profile:
+    elif kind == b"ICCP" and good_profile(payload, RGB) and not reading.profile:
         reading.profile = payload
     elif kind in _KEPT:
         _keep(reading, kind, payload)

@@ -10,7 +10,7 @@ from typing import Final
 from core import limits
 from core.media import Container, MediaInfo, Picture, Stream
 from core.plan import AudioEncode, Copy, VideoEncode, encoding_of, plans
-from core.presets import LECTURE, Preset
+from core.presets import LECTURE, Preset, Speed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +54,13 @@ class Ladder:
     """A choice of rungs, and the seconds of their segments.
 
     Apple's specification recommends segments of 6 s; each begins with the only IDR picture in it.
+    `speed` takes the place of the rungs' own.
     """
 
     name: str
     lines: tuple[int, ...]
     segment_s: float = 6.0
+    speed: Speed | None = None
 
 
 HLS: Final = Ladder(name="hls", lines=(1080, 720, 480))
@@ -175,7 +177,7 @@ def _preset(rung: Rung, ladder: Ladder) -> Preset:
         LECTURE,
         name=f"{rung.lines}p",
         lines=rung.lines,
-        speed=rung.speed,
+        speed=ladder.speed or rung.speed,
         crf=rung.crf,
         gop_s=ladder.segment_s,
         video_rate_max=rung.rate_max,

@@ -101,6 +101,13 @@ MESSAGE_BYTES_MAX: Final = 16 * KIB
 PIECE_LEASES: Final = 4
 """Leases that a piece's own lease is long. 64 workers that renew theirs in one record every 40 s
 write to it less than twice a second, which Firestore takes."""
+PLAN_PATIENCE_S: Final = 180.0
+"""Seconds in which a worker gives back what it cannot read the plan of, until the recording is cut
+anew: a deployment, in which two releases work side by side, is over by then. Twice as long each
+time, up to OUTAGE_RETRY_MAX_S."""
+CUTS_MAX: Final = 8
+"""Cuts of one recording: a few ways to make it smaller than its source, and one for each time that
+the plan could not be read. Seven of those take three hours and more; after them it stays whole."""
 PIECES_MAX: Final = 700
 """Pieces of one recording, picture and sound together; a board of them takes about 4 KiB."""
 
@@ -221,6 +228,8 @@ DELETE_BATCH: Final = 500
 """Objects that are handed to the store at once to be deleted."""
 ORPHAN_SWEEP_EVERY_S: Final = 600.0
 """Pause between two searches for orphans; each lists the whole store."""
+ORPHAN_RUNS_MAX: Final = 100_000
+"""Live runs that a search remembers, so that it asks for each only once: some 10 MB."""
 SFTP_CONNECT_S: Final = 30.0
 """Seconds for connecting and logging in by SFTP: servers may wait for names and for PAM."""
 SFTP_STALL_S: Final = 60.0

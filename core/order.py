@@ -175,7 +175,8 @@ def _ladder(asked: str, rules: OrderRules) -> str:
 
 def _variants(asked: str) -> tuple[str, ...]:
     names = [name.strip() for name in asked.split(",") if name.strip()]
-    return tuple(dict.fromkeys(_one_of("variants", name, VARIANTS) for name in names))
+    chosen = {_one_of("variants", name, VARIANTS) for name in names}
+    return tuple(name for name in VARIANTS if name in chosen)
 
 
 def _one_of(field: str, value: str, allowed: Sequence[str]) -> str:

@@ -64,6 +64,7 @@ def cut_step(job: Job, event: ev.PiecesCut, now: float, policy: Policy) -> ev.St
         work_s=before.work_s if before else 0.0,
         cpu_s=(before.cpu_s if before else 0.0) + event.cpu_s,
         claimed=before.claimed if before else 0,
+        cuts=before.cuts + 1 if before else 1,
     )
     fields = {
         "lease_until": None,
@@ -106,8 +107,7 @@ def piece_step(job: Job, event: ev.OfPiece, now: float, policy: Policy) -> ev.St
             after = boards.made(board, event.number, work_s=event.work_s, cpu_s=event.cpu_s)
             return _went_on(job, board, after, event.warnings, now, policy)
         case ev.PiecesRefused():
-            after = board if board.whole_because else boards.refused(board, event.reason)
-            return _went_on(job, board, after, (), now, policy)
+            return _went_on(job, board, _refused(board, event), (), now, policy)
         case ev.PieceFailed():
             if event.claim is not None:
                 boards.check_held(board, event.number, event.claim)
@@ -124,6 +124,15 @@ def wake_pieces(job: Job, now: float, policy: Policy) -> ev.Step:
     waited = min(now - job.board.since, limits.REPUBLISH_MAX_S)
     wake_at = now + max(policy.republish_after_s, waited / 2)
     return {"wake_at": wake_at}, tuple(_publish(job, n) for n in job.board.waiting(now))
+
+
+def _refused(board: Board, event: ev.PiecesRefused) -> Board:
+    """Have the recording cut anew, within a bound, or made as a whole."""
+    if board.whole_because is not None:
+        return board
+    if event.anew and board.may_be_cut_anew:
+        return board if board.anew_because is not None else boards.dropped(board, event.reason)
+    return boards.refused(board, event.reason)
 
 
 def _went_on(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from core.delivery import Outcome, Parcel
 from core.job import Job, State
@@ -106,6 +106,15 @@ class ObjectStore(Protocol):
 
     def discard_partials(self, *, before: float) -> int:
         """Drop unfinished objects that were last written to before that time; return how many."""
+        ...
+
+
+@runtime_checkable
+class OrderedListing(Protocol):
+    """An object store that lists in order from any key on: a listing can be gone on with."""
+
+    def list_from(self, prefix: str, start: str) -> Iterator[ObjectInfo]:
+        """Yield what `list` does in the order of the keys, without those before `start`."""
         ...
 
 

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from core import limits
 from core.codecs import SCALES, Codec
+
+
+class Speed(StrEnum):
+    """x264's own presets, and x265's: the slower, the smaller at the same CRF."""
+
+    ULTRAFAST = "ultrafast"
+    SUPERFAST = "superfast"
+    VERYFAST = "veryfast"
+    FASTER = "faster"
+    FAST = "fast"
+    MEDIUM = "medium"
+    SLOW = "slow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +39,9 @@ class Target:
 class Preset:
     """One rendition. Rates are bits a second, `lines` is the short side of the picture.
 
-    `speed` and `crf` are the encoder's preset and constant rate factor. A picture is copied
-    instead of encoded where the encode would save less than `worth_saving` of the source's bytes.
+    `speed` and `crf` are the encoder's preset and constant rate factor. A `Speed` was asked for:
+    samples choose no other. A picture is copied instead of encoded where the encode would save less
+    than `worth_saving` of the source's bytes.
     Sound is brought to `loudness_lufs` (EBU R 128), where that is given. With `salvage` a file
     that announces more than it holds is taken, with a warning, instead of refused. `x264` are
     further parameters of H.264's encoder, as it has them; frames above `frame_rate_max` a second
@@ -101,6 +115,18 @@ def in_codec(preset: Preset, codec: Codec) -> Preset:
         return preset
     speed = scale.speed or LECTURE.speed
     return replace(preset, codec=codec, speed=speed, crf=scale.first)
+
+
+def at_speed(preset: Preset, speed: Speed | None) -> Preset:
+    """Return the preset as it is asked for; None is the preset itself.
+
+    Raises ValueError for a codec whose encoder knows no such words.
+    """
+    if speed is None:
+        return preset
+    if preset.codec is Codec.AV1:
+        raise ValueError(f"the encoder of {preset.codec} has no speed {speed}")
+    return replace(preset, speed=speed)
 
 
 BY_NAME: Final[Mapping[str, Preset]] = MappingProxyType({p.name: p for p in (SMART, LECTURE)})

@@ -97,6 +97,8 @@ def grant_of(job: Job, now: float, policy: Policy) -> SetGrant | None:
     """
     if job.output is None or job.output.ladder is None or not _keeps(job):
         return None
+    if job.state is State.COMPLETED and now >= job.history[-1].at + policy.confirm_ttl_s:
+        return None  # its deletion has begun, which may not be recorded yet
     held_until = now if job.lease_until is None else min(now, job.lease_until)
     taken_now = job.state is State.STORING
     kept_until = held_until + policy.confirm_ttl_s if taken_now else job.wake_at

@@ -17,7 +17,7 @@ from typing import Final
 
 from core.codecs import SCALES, Codec
 from core.loudness import is_speech
-from core.presets import SMART, Preset, Target
+from core.presets import SMART, Preset, Speed, Target
 
 
 class Kind(StrEnum):
@@ -196,12 +196,18 @@ def styled(preset: Preset, kind: Kind, crf: float) -> Preset:
     style = _STYLES[kind]
     return replace(
         preset,
-        speed=SCALES[preset.codec].speed or style.speed,
+        speed=_speed(preset, style),
         crf=min(crf, crf_max(kind, preset.codec)),
         x264=style.x264,
         gop_s=style.gop_s,
         frame_rate_max=min(style.frame_rate_max, preset.frame_rate_max),
     )
+
+
+def _speed(preset: Preset, style: _Style) -> str:
+    if isinstance(preset.speed, Speed):
+        return preset.speed
+    return SCALES[preset.codec].speed or style.speed
 
 
 # --- how good it gets -------------------------------------------------------------------------

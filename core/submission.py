@@ -49,7 +49,7 @@ def receive(
         return existing, ()
     if existing.organization_id != upload.organization_id:
         raise ConflictingUpload(
-            f"video_id {upload.job_id} belongs to another organization; use another id"
+            f"id {upload.job_id} belongs to another organization; use another id"
         )
     if existing.state in RESTARTABLE:
         job, effects = _begin(upload, now, policy, fence=existing.fence)
@@ -61,7 +61,7 @@ def receive(
         _check_order(existing, upload)
         return _again(existing, now, policy)
     raise ConflictingUpload(
-        f"video_id {upload.job_id} is {existing.state} with other bytes; use another id"
+        f"id {upload.job_id} is {existing.state} with other bytes; use another id"
     )
 
 

@@ -228,11 +228,11 @@ def _check_conflict(said: Announcement, ledger: Ledger) -> None:
         return
     if job.organization_id != said.organization_id:
         raise ConflictingUpload(
-            f"video_id {said.video_id} belongs to another organization; use another id"
+            f"id {said.video_id} belongs to another organization; use another id"
         )
     if job.state not in RESTARTABLE and said.sha256 not in {None, job.source.sha256}:
         raise ConflictingUpload(
-            f"video_id {said.video_id} is {job.state} with other bytes; use another id"
+            f"id {said.video_id} is {job.state} with other bytes; use another id"
         )
 
 
@@ -285,7 +285,10 @@ def _decide(declared: Declaration, ledger: Ledger, sessions: DirectUploads) -> O
     """
     run = declared.run
     try:
-        upload = replace(_examine(declared, ledger.objects), committed_at=ledger.clock.now())
+        examined, seen_at = _examine(declared, ledger.objects), ledger.clock.now()
+        if not is_committed(ledger.objects, run):  # reading goes on of what is deleted meanwhile
+            return _without_object(declared, ledger)
+        upload = replace(examined, committed_at=seen_at)
         outcome = read_outcome(ledger.objects, run)  # another may have decided meanwhile
         if outcome is not None:
             return outcome

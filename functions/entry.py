@@ -37,14 +37,16 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from core import limits
 from core.errors import BadRequest
+from core.job import PREFIXES
 from core.trace import Traceparent
 from core.uploads import finish_object
 from functions import dead_letter as dead_letters
 from functions import main
 from functions.answers import Answers, running
+from functions.search import Searches
 from functions.sweep import Swept
 from infra import health, logging, settings, wiring
-from infra.clock import new_span_id, new_trace_id
+from infra.clock import new_id, new_span_id, new_trace_id
 from infra.hidden import hide
 from infra.settings import Settings, SettingsError
 from infra.wiring import Wiring
@@ -70,7 +72,11 @@ class Service:
     connect: Callable[[Settings], Wiring] = wiring.connect
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _parts: Wiring | None = None
-    _orphans_at: float = 0.0
+    _searches: Searches = field(init=False)
+
+    def __post_init__(self) -> None:
+        pause_s = min(limits.ORPHAN_SWEEP_EVERY_S, self.settings.orphan_grace_s)
+        self._searches = Searches(origin=_somewhere, pause_s=pause_s)
 
     def parts(self) -> Wiring:
         """Return the process's connections; gRPC's do not survive a fork, so make them late."""
@@ -82,21 +88,21 @@ class Service:
     def sweep(self) -> Swept:
         """Do one sweep, bounded in time.
 
-        Orphans are looked for at a process's first sweep and then every ORPHAN_SWEEP_EVERY_S:
-        that lists the whole bucket and reads the record of each run in it. The time of the last
-        search is kept in this process only. Called every minute it hardly ever ends; where it
+        Orphans are looked for from a process's first sweep on: that lists the whole bucket and
+        reads the record of each run in it, in as many sweeps as it takes, and then pauses. How far
+        it has come is kept in this process only. Called every minute it hardly ever ends; where it
         does, the price of a search too many is a listing, while a time taken from the clock
         (every tenth minute) would miss them all if Scheduler's own period did not fit.
         """
         parts = self.parts()
         began = time.monotonic()
-        orphans = began >= self._orphans_at
-        swept = main.sweep(
-            parts, orphans=orphans, enough=lambda: time.monotonic() - began >= _SWEEP_S_MAX
-        )
-        if orphans and not swept.more:
-            every_s = min(limits.ORPHAN_SWEEP_EVERY_S, parts.settings.orphan_grace_s)
-            self._orphans_at = began + every_s
+        with self._searches.turn() as search:
+            swept = main.sweep(
+                parts,
+                orphans=search is not None,
+                search=search,
+                enough=lambda: time.monotonic() - began >= _SWEEP_S_MAX,
+            )
         duration_s = round(time.monotonic() - began, 3)
         parts.log.emit("sweep.done", **asdict(swept), duration_s=duration_s)
         return swept
@@ -153,6 +159,12 @@ def _data(event: CloudEvent, expected: str) -> object:
         raise BadRequest(f"this function takes events of the type {expected}")
     data: object = event.get_data()
     return data
+
+
+def _somewhere() -> str:
+    """Return a key, whether or not there is such an object: each part of the bucket may come."""
+    run = new_id()
+    return f"{PREFIXES[int(run[:8], 16) % len(PREFIXES)]}/{run}"
 
 
 def _service() -> Service:

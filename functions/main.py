@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from core import limits
 from core.errors import Unavailable
+from functions.search import OrphanSearch
 from functions.sweep import (
     Swept,
     endless,
@@ -20,16 +21,23 @@ from functions.uploads import tend_uploads
 from infra.wiring import Wiring
 
 
-def sweep(parts: Wiring, *, orphans: bool = True, enough: Callable[[], bool] = endless) -> Swept:
+def sweep(
+    parts: Wiring,
+    *,
+    orphans: bool = True,
+    search: OrphanSearch | None = None,
+    enough: Callable[[], bool] = endless,
+) -> Swept:
     """Do one sweep: jobs that wait, direct uploads, then, with `orphans`, what belongs to nobody.
 
-    Stops early when `enough()`; then `more` is set.
+    Stops early when `enough()`; then `more` is set. With `search` that one is gone on with.
     """
     woken = wake_jobs(parts.ledger, enough=enough)
     tended = _tend(parts, enough)
     removed = Swept()
     if orphans and not woken.more:
-        removed = remove_orphans(parts.ledger, grace_s=parts.settings.orphan_grace_s, enough=enough)
+        grace_s = parts.settings.orphan_grace_s
+        removed = remove_orphans(parts.ledger, grace_s=grace_s, enough=enough, search=search)
     left = remove_abandoned(parts.ledger, parts.scratch)
     return replace(
         removed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from core.declarations import Declared, declared_runs, read_declaration
 from core.errors import LecternError, Unavailable, UnreadableRecord
 from core.events import Woken
 from core.job import (
-    PREFIXES,
     State,
     declaration_key,
     outcome_key,
@@ -23,6 +22,7 @@ from core.job import (
 )
 from core.ledger import Ledger
 from core.ports import ObjectInfo, Unreadable
+from functions.search import OrphanSearch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,11 @@ def _wake_due(ledger: Ledger, enough: Callable[[], bool], unread: list[Unreadabl
 
 
 def remove_orphans(
-    ledger: Ledger, *, grace_s: float, enough: Callable[[], bool] = endless
+    ledger: Ledger,
+    *,
+    grace_s: float,
+    enough: Callable[[], bool] = endless,
+    search: OrphanSearch | None = None,
 ) -> Swept:
     """Delete objects older than `grace_s` that belong to no job or to one that is cleaned.
 
@@ -89,26 +93,27 @@ def remove_orphans(
     written after half of it (`Policy.record_within_s`). A direct upload
     whose outcome is not known yet keeps all that it has, however old: `functions.uploads` decides
     on it. Its declaration is kept until the grace after its end. Stops early, before the next
-    object, when `enough()`.
+    object, when `enough()`; with the same `search` the next call goes on there.
     """
+    search = search or OrphanSearch()
     before = ledger.clock.now() - grace_s
     declared = declared_runs(ledger.objects)
     orphans = 0
-    more = False
-    owned: dict[str, bool] = {}
-    for item in _objects(ledger):
+    owned = dict.fromkeys(search.live, True)
+    for item in search.objects(ledger.objects):
         if enough():
-            more = True
             break
         if item.committed_at >= before or _is_declared(ledger, item, declared, before):
             continue
-        if not _is_owned(ledger, item, owned):
-            ledger.objects.delete(item.key)
+        if _is_owned(ledger, item, owned):
+            search.note_live(run_of(item.key) or "")
+        else:
+            _remove(ledger, item.key)
             orphans += 1
     partials = ledger.objects.discard_partials(before=before)
     if orphans or partials:
         ledger.log.emit("sweep.orphans_removed", objects=orphans, partials=partials)
-    return Swept(orphans=orphans, partials=partials, more=more)
+    return Swept(orphans=orphans, partials=partials, more=not search.is_over)
 
 
 def remove_abandoned(ledger: Ledger, scratch: Path) -> Swept:
@@ -124,11 +129,6 @@ def remove_abandoned(ledger: Ledger, scratch: Path) -> Swept:
     if folders:
         ledger.log.emit("sweep.folders_removed", folders=folders)
     return Swept(folders=folders)
-
-
-def _objects(ledger: Ledger) -> Iterator[ObjectInfo]:
-    for prefix in PREFIXES:
-        yield from ledger.objects.list(f"{prefix}/")
 
 
 def _is_needed(ledger: Ledger, name: str) -> bool:
@@ -190,8 +190,7 @@ def _is_declared(
 ) -> bool:
     """Tell whether a direct upload needs the object: all until its outcome is known.
 
-    After that it needs what tells of the outcome, until its time is over. The declaration goes
-    first: without its outcome it would be taken for an upload that nothing has become of.
+    After that it needs what tells of the outcome, until its time is over.
     """
     run = run_of(item.key)
     if run is None or run not in runs:
@@ -206,7 +205,18 @@ def _is_declared(
         return True
     if declared is None:
         return False
-    return item.key == outcome_key(run) or declared.expires_at >= before
+    return declared.expires_at >= before
+
+
+def _remove(ledger: Ledger, key: str) -> None:
+    """Delete an object; before an outcome its declaration.
+
+    Without its outcome that would be taken for an upload that nothing has become of.
+    """
+    run = run_of(key)
+    if run is not None and key == outcome_key(run):
+        ledger.objects.delete(declaration_key(run))
+    ledger.objects.delete(key)
 
 
 def _is_owned(ledger: Ledger, item: ObjectInfo, known: dict[str, bool]) -> bool:

@@ -36,7 +36,10 @@ def tend_uploads(
 
 
 def _due(ledger: Ledger, ttl_s: float) -> list[str]:
-    """Return the undecided runs whose object was left, then those that may be over."""
+    """Return the undecided runs whose object was left, then those that may be over.
+
+    Each sweep begins with another: those that cannot be decided must not use up all of its time.
+    """
     now = ledger.clock.now()
     left_before = now - ledger.policy.republish_after_s
     sources = {item.key: item.committed_at for item in ledger.objects.list("uploads/")}
@@ -47,7 +50,12 @@ def _due(ledger: Ledger, ttl_s: float) -> list[str]:
     }
     left = [run for run in undecided if sources.get(source_key(run), now) <= left_before]
     over = [run for run, since in undecided.items() if since + ttl_s <= now and run not in left]
-    return left + over
+    return _turned(left, now) + _turned(over, now)
+
+
+def _turned(runs: list[str], now: float) -> list[str]:
+    at = int(now) % len(runs) if runs else 0
+    return runs[at:] + runs[:at]
 
 
 def _tend(run: str, ledger: Ledger, sessions: DirectUploads) -> bool:

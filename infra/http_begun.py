@@ -16,8 +16,9 @@ _SHORT_BYTES: Final = max(limits.CONFIRM_BYTES_MAX, limits.ANNOUNCEMENT_BYTES_MA
 _BEGIN_BYTES: Final = _SHORT_BYTES + 1
 """Bytes of a body that must be there before a thread waits for more: by then a short one is whole,
 or known to be too long."""
-_CHUNKED_BYTES_MAX: Final = 8 * _BEGIN_BYTES
-"""The same in chunks: each adds five bytes to at least one."""
+_CHUNKED_BYTES_MAX: Final = 3 * _BEGIN_BYTES
+"""The same in chunks, each of which adds five bytes or more; gunicorn copies all that it has for
+each, so many small ones cost time."""
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*(?=\r\n)", re.IGNORECASE)
 _DIGITS_MAX: Final = 18
 _CODING: Final = re.compile(rb"\r\ntransfer-encoding[ \t]*:([^\r\n]*)", re.IGNORECASE)
@@ -59,7 +60,9 @@ class Begun:
             self._chunks.walk(self.data)
 
     def end(self) -> None:
-        """Take note that nothing more is awaited."""
+        """Take note that nothing more is awaited, and drop what is not worth reading."""
+        if self.is_padded:
+            del self.data[self._body_at :]
         self._is_over = True
 
     def park(self) -> None:

@@ -33,6 +33,8 @@ _REST_S: Final = 0.01
 _READ_BYTES: Final = 64 * limits.KIB
 _NONE_THERE: Final = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED)
 _NO_HANDLES: Final = (errno.EMFILE, errno.ENFILE)
+_GLANCE_S: Final = 0.1
+"""Pause between two looks at the deadlines of all that wait: there may be thousands."""
 _HURRY_S: Final = 2.0
 """Seconds that each request with an unbegun body may wait, however many there are."""
 
@@ -98,6 +100,7 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no typ
         """Start the watch in the worker's own process."""
         self._coming: dict[TConn, _Coming] = {}
         self._served: dict[socket.socket, Begun] = {}
+        self._glances_at = 0.0
         self._going: dict[TConn, _Going] = {}
         self._deadlines = Deadlines()
         threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
@@ -145,6 +148,9 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no typ
     def murder_pending(self) -> None:
         """Close what is past its time; a request whose head is whole is answered first."""
         now = time.monotonic()
+        if now < self._glances_at:
+            return
+        self._glances_at = now + _GLANCE_S
         self._hurry(now)
         for conn in [conn for conn, coming in self._coming.items() if coming.ends_at <= now]:
             if self._coming[conn].begun.has_head:

@@ -26,10 +26,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from core import limits
 from core.job import Policy
 from core.order import Delivery, OrderRules
+from core.presets import Speed
 from infra.signing import signer
 
 _DAY_S: Final = 24 * 3600
 _HTTP_URL: Final = TypeAdapter(HttpUrl)
+_ORIGIN: Final = r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$"
+"""As browsers tell it: no path, no capitals."""
 _FOLDER: Final = r"^(/[A-Za-z0-9._~@+=-]+)+$"
 """An absolute remote folder, in names that need no quoting anywhere."""
 EXAMPLE_LMS_PORT: Final = 8090
@@ -169,6 +172,11 @@ class Settings(BaseSettings):
         description="What the handshake makes: `lecture` is the same for all, `smart` samples "
         "each recording and is smaller.",
     )
+    encoder_speed: Speed | None = Field(
+        None,
+        description="x264's speed, `ultrafast` to `slow`, in place of the preset's own: the "
+        "faster, the larger the result. Sets of renditions keep theirs.",
+    )
     job_timeout: float = Field(3600, gt=0, description="Longest time that one encode may take.")
     piece_s: float = Field(
         30,
@@ -204,6 +212,13 @@ class Settings(BaseSettings):
         description="Where callers reach the service, for the URLs of direct uploads (without it, "
         "the address that the caller used) and of sets of renditions, which Google Cloud has only "
         "with it.",
+    )
+    upload_origin: str | None = Field(
+        None,
+        pattern=_ORIGIN,
+        description="Origin of the web pages that send direct uploads, `https://lms.example.org`; "
+        "without it none can on Google Cloud. Elsewhere pages must come from the service's own "
+        "origin.",
     )
     outbound_public_only: bool = Field(
         False,

@@ -216,7 +216,7 @@ def _gcp(settings: Settings, clock: Clock) -> _Backend:
             backlog=bus.waiting_jobs(records),
         ),
         objects=store,
-        sessions=sessions.CloudSessions(store),
+        sessions=sessions.CloudSessions(store, origin=settings.upload_origin),
         read_signer=signing.read_signer(client, store),
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -17,7 +17,7 @@ from core.codecs import Codec
 from core.job import State
 from core.ladder import HLS, LADDERS
 from core.order import FORMATS, VARIANTS, QualityLevel
-from core.presets import BY_NAME, SMART, in_codec
+from core.presets import BY_NAME, SMART, Speed, at_speed, in_codec
 from core.qualities import in_quality
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def demo(file: Path | None) -> None:
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True,
               help="Address to listen on; `0.0.0.0` for all.")  # fmt: skip
-@click.option("--port", type=int, help="Where to listen (default: where the service delivers).")
+@click.option("--port", type=int, help="Where to listen (default: the port in LMS_STORE_URL).")
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("var/lms"),
               show_default=True, help="Where received lectures are stored.")  # fmt: skip
 @click.option("--confirm/--no-confirm", default=True, help="Confirm each lecture once it is safe.")
@@ -94,6 +94,10 @@ def lms(host: str, port: int | None, folder: Path, confirm: bool,  # noqa: FBT00
               help="Which renditions `hls` makes; none is larger than the source.")  # fmt: skip
 @click.option("--subtitles", multiple=True, help="SRT or WebVTT to go with `hls`, as talk.de.srt.",
               type=click.Path(exists=True, dir_okay=False, path_type=Path))  # fmt: skip
+@click.option("--thumbnails", metavar="SECONDS",
+              help="Moments for pictures to go with `hls`, as 10,60,300.")  # fmt: skip
+@click.option("--speed", type=click.Choice(Speed, case_sensitive=False),
+              help="Of the encoder, in place of the preset's: the faster, the larger.")  # fmt: skip
 @click.option("--salvage", is_flag=True,
               help="Take what is left of a cut file, if that is half of it or more.")  # fmt: skip
 @click.option("--quality", type=click.Choice(QualityLevel, case_sensitive=False),
@@ -101,27 +105,36 @@ def lms(host: str, port: int | None, folder: Path, confirm: bool,  # noqa: FBT00
 @click.option("--variants", metavar="NAMES", help=f"Of an image: {', '.join(VARIANTS)}; several "
               "with commas between them.")  # fmt: skip
 @click.option("--format", type=click.Choice(FORMATS), help="What an image is turned into.")
-def compress(source: Path, output: Path | None, *, force: bool, preset: str, codec: Codec,
-             ladder: str, subtitles: tuple[Path, ...], salvage: bool,
-             **asked: str | None) -> None:  # fmt: skip
+@click.pass_context
+def compress(context: click.Context, /, source: Path, output: Path | None, *, force: bool,
+             **asked: Any) -> None:  # fmt: skip
     """Make one recording or image small, without any server."""
     from lectern import compress as by_hand
     from lectern import images
     from lectern import ladder as renditions
+    from lectern.wish import Kind, Wish, check
 
-    settings = _settings()
+    settings, wish = _settings(), Wish(**asked)
     with _told():
-        order = images.asked(**asked)
+        order = images.asked(variants=wish.variants, format=wish.format, quality=wish.quality)
         if images.is_image(source) or order.variants or order.image_format:
+            check(context, Kind.IMAGE)
             images.run(settings, source, output, order=order, force=force)
-            return
-        if preset == HLS.name:
-            renditions.run(settings, source, output, ladder=ladder, subtitles=subtitles,
-                           force=force)  # fmt: skip
-            return
-        chosen = in_quality(in_codec(BY_NAME[preset], codec), order.quality)
-        chosen = replace(chosen, salvage=salvage)
-        by_hand.run(settings, source, output, preset=chosen, force=force)
+        elif wish.preset == HLS.name:
+            check(context, Kind.SET)
+            renditions.run(
+                settings,
+                source,
+                output,
+                ladder=replace(LADDERS[wish.ladder], speed=wish.speed),
+                extras=renditions.extras(wish.subtitles, wish.thumbnails),
+                force=force,
+            )
+        else:
+            check(context, Kind.RECORDING)
+            chosen = at_speed(in_codec(BY_NAME[wish.preset], wish.codec), wish.speed)
+            chosen = replace(in_quality(chosen, order.quality), salvage=wish.salvage)
+            by_hand.run(settings, source, output, preset=chosen, force=force)
 
 
 @main.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -18,6 +18,9 @@ from infra.settings import Settings
 from lectern.show import media, size
 from transcoder.compress import Compressed, Toolbox, compress
 from transcoder.stopping import StopSignal
+
+_OTHERS: Final = frozenset({".avi", ".mkv", ".mp3", ".ogg", ".wav", ".webm"})
+"""Endings of names that promise something else than what is made."""
 
 
 class Bar:
@@ -81,6 +84,8 @@ def run(
 
 
 def _check_free(target: Path, *, force: bool) -> None:
+    if target.suffix.lower() in _OTHERS:
+        raise ValueError(f"{target.name} would hold an MP4; name it {target.stem}.mp4")
     if target.is_dir():
         raise ValueError(f"{target} is a folder; name the file that shall be written")
     if target.exists() and not force:

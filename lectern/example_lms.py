@@ -1,7 +1,7 @@
 """A small LMS: it takes finished lectures, verifies them, keeps them, and confirms.
 
-It is the other side of the demo, a pattern for a real LMS's webhook (`_store` and `_keep` are
-the handler to copy), and the test double: `behave` makes it misbehave.
+It is the other side of the demo, a pattern for a real LMS's webhook (`_store` and what it calls
+are the handler to copy), and the test double: `behave` makes it misbehave.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from core import limits
 from core.errors import InvalidId
 from core.job import check_id
 from lectern.lms_behaviours import Behaviour, Visit, honest
+from lectern.lms_shelf import FILE, Part, Shelf
 from lectern.sets import fetch_set
 from lectern.signature import (
     InvalidSignature,
@@ -49,7 +50,7 @@ _SILENCE_S: Final = 60.0
 class Delivery:
     """A lecture that arrived whole and was verified, with its receipt.
 
-    `at` is in seconds since the epoch.
+    `at` is in seconds since the epoch. `variants` are the names of an image's further files.
     """
 
     id: str
@@ -61,14 +62,16 @@ class Delivery:
     at: float
     receipt: Mapping[str, Any] | None = None
     manifest_url: str | None = field(default=None, repr=False)
+    variants: tuple[str, ...] = ()
 
 
 class ExampleLms:
     """Listens on `url` while its `with` statement is open.
 
-    A lecture is stored as `<folder>/<video_id>.mp4`, a set of renditions that comes with it as
-    the folder `<folder>/<video_id>.set`. After each delivery that it answered 200 it fetches the
-    set and calls `confirm`, from a thread of its own; what those raise ends up in
+    A lecture is stored as `<folder>/<video_id>.mp4`, sound and images with endings of their own,
+    an image's variants in the folder `<folder>/<video_id>.variants`, a set of renditions that comes
+    with a lecture as the folder `<folder>/<video_id>.set`. After each delivery that it answered 200
+    it fetches the set and calls `confirm`, from a thread of its own; what those raise ends up in
     `confirm_errors`, and what could not be fetched is not confirmed.
     `on_stored` hears of each delivery. Port 0 takes a free one.
     """
@@ -89,6 +92,7 @@ class ExampleLms:
         self.confirm_errors: list[Exception] = []
         self._secret = secret
         self._folder = folder
+        self._shelf = Shelf(folder)
         self._confirm = confirm
         self._on_stored = on_stored
         self._behaviours: deque[Behaviour] = deque()
@@ -137,12 +141,16 @@ class ExampleLms:
         self._released.set()
 
     def path_of(self, video_id: str) -> Path:
-        """Return where the lecture is, or would be, stored."""
-        return self._folder / f"{video_id}.mp4"
+        """Return where the lecture or image is stored, or would be as a recording."""
+        return self._shelf.path_of(video_id)
 
     def set_of(self, video_id: str) -> Path:
         """Return the folder of the lecture's set of renditions, if there is one."""
-        return self._folder / f"{video_id}.set"
+        return self._shelf.set_of(video_id)
+
+    def variants_of(self, video_id: str) -> Path:
+        """Return the folder of the image's variants, if there are any."""
+        return self._shelf.variants_of(video_id)
 
     def wait_for(self, *, requests: int = 0, deliveries: int = 0, timeout_s: float = 30.0) -> None:
         """Return once so many requests and deliveries have come; raises TimeoutError."""
@@ -186,25 +194,25 @@ class ExampleLms:
 
     def _store(self, stored: list[Delivery], *, later: bool) -> Response:
         """Take a delivery: verify, keep, answer 200, and confirm once that is sent."""
-        upload = request.files.get("file")
-        if upload is None:
+        parts = _parts(request)
+        if FILE not in parts:
             return Response("there is no file", HTTPStatus.BAD_REQUEST)
-        file = cast("BinaryIO", upload.stream)
         try:
-            delivery = self._verified(file)
+            delivery = self._verified(parts)
         except InvalidId as error:
             return Response(error.detail, HTTPStatus.BAD_REQUEST)
         except InvalidSignature as error:
             return Response(str(error), HTTPStatus.UNAUTHORIZED)
-        self._keep(delivery, file)
+        self._keep(delivery, parts)
         stored.append(delivery)
         response = Response("stored")
         if later:
             response.call_on_close(lambda: self._unconfirmed.put(delivery))
         return response
 
-    def _verified(self, file: BinaryIO) -> Delivery:
+    def _verified(self, parts: Mapping[str, Part]) -> Delivery:
         """Return what the request delivers; raises InvalidId and InvalidSignature."""
+        file = parts[FILE].file
         delivery = Delivery(
             id=request.headers.get("webhook-id", ""),
             video_id=check_id("video_id", request.form.get("video_id", "")),  # to be a file name
@@ -215,6 +223,7 @@ class ExampleLms:
             at=time.time(),
             receipt=self._receipt(),
             manifest_url=request.form.get("manifest_url"),
+            variants=tuple(check_id("a file's field", name) for name in parts if name != FILE),
         )
         verify_delivery(
             secret=self._secret,
@@ -230,6 +239,7 @@ class ExampleLms:
                 url=delivery.manifest_url,
                 signature=request.form.get("manifest_url_signature", ""),
             )
+        _check_variants(delivery, parts)
         return delivery
 
     def _receipt(self) -> Mapping[str, Any] | None:
@@ -240,14 +250,12 @@ class ExampleLms:
         signature = request.form.get("receipt_signature", "")
         return verify_receipt(secret=self._secret, text=text, signature=signature)
 
-    def _keep(self, delivery: Delivery, file: BinaryIO) -> None:
-        """Make the file durable under its name; the same delivery again changes nothing."""
-        target = self.path_of(delivery.video_id)
-        os.fsync(file.fileno())
+    def _keep(self, delivery: Delivery, parts: Mapping[str, Part]) -> None:
+        """Make the files durable under their names; the same delivery again changes nothing."""
         with self._arrived:
             known = any(delivery.id == earlier.id for earlier in self.deliveries)
-            if not known or not target.exists():
-                Path(file.name).replace(target)
+            if not known or not self.path_of(delivery.video_id).exists():
+                self._shelf.put(delivery.video_id, parts)
             self.deliveries.append(delivery)
             self._arrived.notify_all()
         if self._on_stored:
@@ -324,6 +332,26 @@ class _Server(ThreadedWSGIServer):
             for connection in self._open:
                 with contextlib.suppress(OSError):  # it has ended by itself
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+def _parts(request: Request) -> dict[str, Part]:
+    """Return the files of a form by their fields."""
+    return {
+        name: Part(file=cast("BinaryIO", upload.stream), media_type=upload.mimetype)
+        for name, upload in request.files.items()
+    }
+
+
+def _check_variants(delivery: Delivery, parts: Mapping[str, Part]) -> None:
+    """Return if all variants came that the receipt lists, and no others; else InvalidSignature.
+
+    The delivery's own signature is for its file alone: the receipt of this very file must be there.
+    """
+    output = (delivery.receipt or {}).get("output") or {}
+    listed = output.get("variants", ()) if output.get("sha256") == delivery.sha256 else ()
+    wanted = {each["name"]: each["sha256"] for each in listed}
+    if wanted != {name: _sha256(parts[name].file) for name in delivery.variants}:
+        raise InvalidSignature("the files beside it are not those that its receipt lists")
 
 
 def _sha256(file: BinaryIO) -> str:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 from core import limits
-from core.images import ENDINGS
-from core.order import AS_DOCUMENTED, Contract, Order, read_order
+from core.images import ENDINGS, ImageFormat
+from core.order import AS_DOCUMENTED, FORMATS, Contract, Order, read_order
 from core.sniffing import sniff_image
 from core.views import saved_percent
 from infra.settings import Settings
 from lectern.show import size
 from transcoder.images.make import MadeImage, MadeImages, make_images
 from transcoder.stopping import StopSignal
+
+_FORMATS: Final = {
+    ".jpeg": ImageFormat.JPEG,
+    **{f".{ending}": image for image, ending in ENDINGS.items()},
+}
+"""What the ending of a name promises, in lower case."""
 
 
 def is_image(source: Path) -> bool:
@@ -58,13 +65,23 @@ def run(
             stop=stop,
         )
         targets = [_target(source, output, image, made) for image in made.images]
-        for target in targets:
+        for target, image in zip(targets, made.images, strict=True):
+            _check_name(target, image.format)
             if target.is_dir() or (target.exists() and not force):
                 raise ValueError(f"{target} exists; add --force to replace it")
         for image, target in zip(made.images, targets, strict=True):
             target.parent.mkdir(parents=True, exist_ok=True)
             image.path.replace(target)
     _report(source, made, targets)
+
+
+def _check_name(target: Path, made: ImageFormat) -> None:
+    """Raise ValueError for a name that promises an image of another format."""
+    said = _FORMATS.get(target.suffix.lower(), made)
+    if said is not made:
+        asked = f", or add --format {said}" if said in FORMATS else ""
+        right = target.with_suffix(f".{ENDINGS[made]}").name
+        raise ValueError(f"{target.name} would hold a {made.upper()}; name it {right}{asked}")
 
 
 def _target(source: Path, output: Path | None, image: MadeImage, made: MadeImages) -> Path:

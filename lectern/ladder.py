@@ -10,15 +10,40 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from core.ladder import LADDERS
+from core import limits
+from core.ladder import Ladder
 from infra import ffmpeg
 from infra.settings import Settings
 from lectern.compress import Bar
 from lectern.show import media, size
 from transcoder.compress import Toolbox
-from transcoder.ladder.make import Extras, MadeSet, make_set
+from transcoder.ladder.make import THUMBNAILS_MAX, Extras, MadeSet, make_set
 from transcoder.ladder.texts import Sidecar
 from transcoder.stopping import StopSignal
+
+
+def extras(subtitles: Sequence[Path], thumbnails: str | None) -> Extras:
+    """Return what goes with a set: files of subtitles, and seconds with commas between them.
+
+    Raises ValueError for what are no seconds, or too many.
+    """
+    words = thumbnails.split(",") if thumbnails is not None else []
+    if len(words) > THUMBNAILS_MAX:
+        raise ValueError(f"--thumbnails: {THUMBNAILS_MAX} pictures are the most")
+    return Extras(
+        subtitles=tuple(Sidecar.read(path) for path in subtitles),
+        thumbnails_s=tuple(_moment(word.strip()) for word in words),
+    )
+
+
+def _moment(word: str) -> float:
+    try:
+        time_s = float(word)
+    except ValueError:
+        time_s = -1.0
+    if not 0 <= time_s <= limits.DURATION_MAX_S:
+        raise ValueError(f"--thumbnails: {word!r} is no moment; give seconds, such as 10,60,300")
+    return time_s
 
 
 def run(
@@ -26,8 +51,8 @@ def run(
     source: Path,
     output: Path | None,
     *,
-    ladder: str = "hls",
-    subtitles: Sequence[Path] = (),
+    ladder: Ladder,
+    extras: Extras,
     force: bool = False,
 ) -> None:
     """Make the set of `source` in the folder `output`; raises what `make_set` does.
@@ -35,12 +60,11 @@ def run(
     The folder appears when it is complete, or not at all. An empty one may be there already, one
     with anything in it only with `force`: it is replaced.
     """
-    target = output or source.with_name(f"{source.stem}.{ladder}")
+    target = output or source.with_name(f"{source.stem}.{ladder.name}")
     if target.exists() and not target.is_dir():
         raise ValueError(f"{target} is a file; the preset hls needs a folder")
     if target.is_dir() and any(target.iterdir()) and not force:
         raise ValueError(f"{target} is not empty; add --force to replace it")
-    extras = Extras(subtitles=tuple(Sidecar.read(path) for path in subtitles))
     stop = StopSignal()
     stop.install()
     toolbox = Toolbox(ffmpeg=ffmpeg.find(settings.lectern_ffmpeg), python=sys.executable)
@@ -54,7 +78,7 @@ def run(
             made = make_set(
                 given,
                 folder,
-                ladder=LADDERS[ladder],
+                ladder=ladder,
                 toolbox=toolbox,
                 budget_s=settings.job_timeout,
                 progress=bar,

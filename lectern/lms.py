@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from core import limits
 from infra import wiring
@@ -44,7 +45,7 @@ def run(
         confirm=confirm_stored if confirm else None,
         on_stored=_print_delivery,
         host=host,
-        port=EXAMPLE_LMS_PORT if port is None else port,
+        port=_delivery_port(settings) if port is None else port,
     )
     with lms:
         print(f"An example LMS takes deliveries at {lms.url} and stores them in {folder}/.",
@@ -53,6 +54,11 @@ def run(
             print("It does not confirm; do that yourself: see step 3 of the curl lines.")
         while not stop():
             time.sleep(limits.POLL_S)
+
+
+def _delivery_port(settings: Settings) -> int:
+    """Return where the service delivers, or the usual port where its URL names none."""
+    return urlsplit(settings.lms_store_url).port or EXAMPLE_LMS_PORT
 
 
 def _print_delivery(delivery: Delivery) -> None:

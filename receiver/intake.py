@@ -164,6 +164,8 @@ class Intake:
         check_fits(order, is_image=isinstance(self._container, ImageKind))
         if text := fields.get(SUBTITLES):
             order = with_subtitles(order, fields.get(_LANGUAGE, ""))
+        elif fields.get(_LANGUAGE):
+            raise InvalidField(f"{_LANGUAGE} comes with {SUBTITLES} only; leave it out")
         sha256 = self._digest.hexdigest()
         if fields.get("sha256", sha256) != sha256:
             raise InvalidField(f"the file that arrived has sha256 {sha256}; send it again")

@@ -259,7 +259,8 @@ def _confirm() -> Node:
         "summary": "Confirm that the result is stored",
         "description": (
             "Deletes source and result, then answers. Doing it again answers the same. Where "
-            f"`sha256` is given it must be the result's. At most {limits.CONFIRM_BYTES_MAX} bytes."
+            "`sha256` is given it must be the result's. The id may be called `media_id` as well. "
+            f"At most {limits.CONFIRM_BYTES_MAX} bytes."
         ),
         "requestBody": _body(dict.fromkeys(forms, fields), examples.CONFIRMATION),
         "responses": responses("confirm", _json("Everything is deleted.", "Completed")),

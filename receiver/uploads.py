@@ -26,6 +26,7 @@ from core.uploads import (
 )
 from core.views import timestamp
 from receiver.admission import Admission
+from receiver.intake import SUBTITLES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,8 @@ def read_announcement(
     for name in ("video_id", "organization_id", "size", "content_type"):
         if members.get(name) in (None, ""):
             raise MissingField(f"the member {name} is missing or empty")
+    if members.get(SUBTITLES):
+        raise InvalidField("subtitles come with POST /video/receive only; leave them out")
     for name in ("video_id", "organization_id", "content_type", "sha256", *FIELDS):
         if not isinstance(members.get(name, ""), str | None):
             raise InvalidField(f"{name} must be a string")

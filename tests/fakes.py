@@ -144,6 +144,11 @@ class MemoryObjectStore:
             found = [_info(key, *held) for key, held in self._objects.items()]
         return (info for info in found if info.key.startswith(prefix))
 
+    def list_from(self, prefix: str, start: str) -> Iterator[ObjectInfo]:
+        """Yield them in the order of their keys, from one on."""
+        found = sorted(self.list(prefix), key=lambda item: item.key)
+        return (item for item in found if item.key >= start)
+
     def discard_partials(self, *, before: float) -> int:
         """Drop unfinished objects that were last written to before that time."""
         self._check()

@@ -14,11 +14,15 @@ SERVICE_KEY: Final = f"{CANARY}-service-key-0123456789"
 WEBHOOK_SECRET: Final = f"{CANARY}-webhook-secret-0123456789"
 FILE_NAME: Final = f"{CANARY} Vorlesung 3.mp4"
 _GIVEAWAYS: Final = re.compile(
-    rb"qzcanary|[?&](?:token|signature|X-Goog-Signature)=[A-Za-z0-9]|whsec_[A-Za-z0-9+/]{8}"
-    rb"|BEGIN [A-Z ]*PRIVATE KEY|/sets/[A-Za-z0-9_-]{40}",
+    rb"qzcanary|[?&](?:token|signature|X-Goog-Signature|upload_id)=[A-Za-z0-9]"
+    rb"|whsec_[A-Za-z0-9+/]{8}|BEGIN [A-Z ]*PRIVATE KEY"
+    rb"|\.\d{1,9}\.\d{1,11}\.[A-Za-z0-9_-]{43}",
     re.IGNORECASE,
 )
-"""What must show nowhere: planted words, URLs that carry their authority, secrets by their form."""
+"""What must show nowhere: planted words, URLs that carry their authority, secrets by their form.
+
+The last is what a set's URL has for authority, behind its run (`infra.links`).
+"""
 _AROUND: Final = 120
 
 

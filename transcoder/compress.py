@@ -44,6 +44,9 @@ _SAMPLED: Final = 15.0
 _ENCODED: Final = 97.0
 _DONE: Final = 100.0
 """Percent of the work behind us after each part."""
+_LATE_S: Final = 5.0
+"""Seconds from the picture to the sound that the slowest encode gets through well within
+`STALL_S`."""
 _VERSION: Final = re.compile(r"ffmpeg version (\S{1,60})")
 _ASK_S: Final = 5.0
 """Seconds for FFmpeg to tell its version."""
@@ -264,9 +267,16 @@ def _discard(path: Path) -> None:
 
 def _make(workshop: Workshop, source: str, path: Path, info: MediaInfo, plan: Plan) -> Made:
     heard = EncoderProgress(duration_s=info.duration_s, report=workshop.meter.encoded)
-    warnings = workshop.encoder(plan, source, path.name, progress=heard)
+    warnings = workshop.encoder(plan, source, path.name, progress=heard, late_sound=_is_late(info))
     workshop.meter.reach(_ENCODED)
     return examined(workshop, path, info, plan, frames=heard.frames, warnings=warnings)
+
+
+def _is_late(info: MediaInfo) -> bool:
+    """Return whether the sound sets in long after the picture."""
+    if info.video is None or info.audio is None:
+        return False
+    return info.audio.start_s - info.video.start_s > _LATE_S
 
 
 def examined(

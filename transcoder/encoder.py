@@ -12,8 +12,8 @@ from typing import Final
 from core import limits
 from core.errors import DamagedSource, EncodeFailed, EncoderKilled, MediaTooComplex, ScratchFull
 from core.media import Container
-from core.plan import Plan
-from transcoder.command import SEEN, command, decode_check
+from core.plan import Plan, VideoEncode
+from transcoder.command import SEEN, command, decode_check, seen_lines
 from transcoder.runner import Bounds, Exit, Outgrown, run
 
 _MICROSECONDS: Final = 1_000_000
@@ -91,14 +91,25 @@ class Encoder:
     stall_s: float = field(default=limits.STALL_S)
 
     def __call__(
-        self, plan: Plan, source: str, output: str, *, progress: EncoderProgress
+        self,
+        plan: Plan,
+        source: str,
+        output: str,
+        *,
+        progress: EncoderProgress,
+        late_sound: bool = False,
     ) -> tuple[str, ...]:
         """Make `output` of `source` and return warnings about the source.
+
+        With `late_sound` each frame is told, at 0.1 ms of CPU time: the output does not begin
+        before the sound does, and `-progress` is silent until then.
 
         Raises Outgrown past `plan.size_max`, EncodeFailed, ScratchFull, MediaTooComplex,
         EncoderKilled, and what `runner.run` raises.
         """
-        argv = command(self.ffmpeg, plan, source, output)
+        *argv, target = command(self.ffmpeg, plan, source, output)
+        told = seen_lines("v") if late_sound and isinstance(plan.video, VideoEncode) else []
+        argv += [*told, target]
         return self._warnings(self._run(argv, plan.size_max, progress))
 
     def check(self, name: str, *, progress: EncoderProgress) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from functools import partial
 
 from core import limits
 from core.messages import Message, Topic
-from core.presets import BY_NAME
+from core.presets import BY_NAME, at_speed
 from infra import clock, ffmpeg, wiring
 from infra.settings import Settings
 from infra.wiring import Wiring
@@ -91,7 +91,7 @@ def _transcode_in_time(
 
 def _press(parts: Wiring, toolbox: Toolbox, budget_s: float) -> MediaPress:
     return MediaPress(
-        preset=BY_NAME[parts.settings.preset],
+        preset=at_speed(BY_NAME[parts.settings.preset], parts.settings.encoder_speed),
         toolbox=toolbox,
         budget_s=budget_s,
         piece_s=parts.settings.piece_s,

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from core import limits
 from core.assignment import Assignment
 from core.board import Board
 from core.errors import (
     AlreadyExists,
+    BadMessage,
     BadOutput,
     Interrupted,
     LeaseLost,
@@ -21,6 +23,7 @@ from core.errors import (
     PassingFailure,
     ScratchFull,
     Unavailable,
+    UnreadablePlan,
 )
 from core.events import (
     OfPiece,
@@ -109,12 +112,24 @@ class PieceStep:
                 raise
             except BadOutput as error:
                 event = PiecesRefused(cut=board.cut, reason=error.detail)
+            except UnreadablePlan as error:
+                event = self._unread(board, number, claim, error)
             except (MediaError, PassingFailure, Unavailable, MissingObject) as error:
                 event = self._after(board, number, claim, error)
                 self.ledger.log.emit(
                     "piece.failed", piece=number, code=error.code, reason=error.detail
                 )
             self.ledger.apply(job.job_id, event)
+
+    def _unread(
+        self, board: Board, number: int, claim: int, error: UnreadablePlan
+    ) -> PieceRetried | PieceFailed | PiecesRefused:
+        """Give back a piece whose plan cannot be read; have all cut anew if nobody can for long."""
+        self.ledger.log.emit("piece.failed", piece=number, code=error.code, reason=error.detail)
+        since = board.piece(number).outage_since
+        if since is None or self.ledger.clock.now() - since < board.plan_patience_s:
+            return self._after(board, number, claim, error)
+        return PiecesRefused(cut=board.cut, reason=error.detail, anew=True)
 
     def _make(
         self, job: Job, board: Board, number: int, folder: Path, beat: Heartbeat
@@ -145,9 +160,14 @@ class PieceStep:
 
 
 def read_assignment(objects: ObjectStore, key: str) -> Assignment:
-    """Return the stored assignment; raises MissingObject and BadMessage."""
+    """Return the stored assignment; raises MissingObject, and UnreadablePlan for another's."""
     with objects.open(key) as body:
-        return Assignment.from_bytes(body.read())
+        data = body.read()
+    try:
+        return Assignment.from_bytes(data)
+    except BadMessage as error:
+        reason = f"the pieces were planned by another release: {error.detail}"
+        raise UnreadablePlan(reason[: limits.REASON_CHARS_MAX]) from error
 
 
 def children_s() -> float:

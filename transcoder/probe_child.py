@@ -28,6 +28,10 @@ FRAMES_MAX: Final = 6
 """Frames that are decoded: enough to see whether their fields are interlaced."""
 PACKETS_MAX: Final = 600
 """Packets in which those frames must be found."""
+ASKED_MAX: Final = 3
+"""Packets that are decoded for a stream's profile, where it sets in after all the others."""
+PROFILED: Final = frozenset({"aac", "h264"})
+"""Codecs of which the profile decides on something."""
 REASON_CHARS: Final = 200
 DENSE_SHARE: Final = 0.05
 """The rate of the densest parts is that of the gap which one in twenty is shorter than."""
@@ -84,9 +88,15 @@ class _Track:
         self.longest = 0
         self.packets = 0
         self.size = 0
+        self.asked = 0 if _has_profile(stream) else ASKED_MAX
+        if self.asked:
+            stream.codec_context.thread_count = 1
+            stream.codec_context.options = _codec_options(wish)
 
     def add(self, packet: Any) -> None:
         self.size += packet.size
+        if self.asked:
+            self._ask_profile(packet)
         time = packet.pts if packet.pts is not None else packet.dts
         skipped, dropped = self._trimmed(packet)
         if skipped and time is not None:
@@ -106,6 +116,14 @@ class _Track:
             self._shown(time, duration)
         if self.sizes and packet.is_keyframe:
             self.sizes.add(packet, time)
+
+    def _ask_profile(self, packet: Any) -> None:
+        """Have the decoder tell it: a file is opened by what comes in its first seconds only."""
+        self.asked -= 1
+        with contextlib.suppress(av.error.FFmpegError):
+            packet.decode()
+        if self.stream.codec_context.profile:
+            self.asked = 0
 
     def _shown(self, time: int, duration: int) -> None:
         if not self.times or time > self.last[0]:
@@ -286,6 +304,12 @@ def _decode(container: Any, streams: list[Any], looks: dict[int, list[Any]]) -> 
                 frames += packet.decode()
         if count >= PACKETS_MAX or all(len(f) >= FRAMES_MAX for f in looks.values()):
             return
+
+
+def _has_profile(stream: Any) -> bool:
+    """Return whether the profile is known, or is of no interest."""
+    context = stream.codec_context
+    return context is None or context.name not in PROFILED or bool(context.profile)
 
 
 def _shows(stream: Any) -> bool:

@@ -24,6 +24,7 @@ from core.errors import (
     ScratchFull,
     TooLarge,
     Unavailable,
+    UnreadablePlan,
     UnsupportedType,
 )
 from core.events import Encoded, Failed, PiecesCut, Released, Retried
@@ -126,7 +127,8 @@ class Transcode:
         if is_image(job):
             return self._pictured(job, fetch(), folder, stop, before_s)
         share = _SET_FROM if job.order.ladder else _DONE
-        made = self._made(job, folder, fetch, progress=_Part(0, share, beat), stop=stop)
+        plan = self._plan(job)
+        made = self._made(job, plan, folder, fetch, progress=_Part(0, share, beat), stop=stop)
         if isinstance(made, Assignment):
             if beat.lost:
                 raise Interrupted("the lease was lost")
@@ -134,14 +136,34 @@ class Transcode:
         renditions = None
         if job.order.ladder:
             progress = _Part(share, _DONE, beat)
-            renditions = self._renditions(job, made, folder, fetch, progress=progress, stop=stop)
+            renditions = self._renditions(
+                job, plan, made, folder, fetch, progress=progress, stop=stop
+            )
         if beat.lost:
             raise Interrupted("the lease was lost")
         return self._encoded(job, made, renditions, children_s() - before_s)
 
+    def _plan(self, job: Job) -> Assignment | None:
+        """Return how the pieces were made that are to be joined; None where there are none.
+
+        Nor are there any that another release has planned in its own way, if none of its workers
+        came to join them for a while.
+        """
+        board = job.board
+        if board is None or not board.is_planned:
+            return None
+        try:
+            return read_assignment(self.ledger.objects, board.plan_key)
+        except UnreadablePlan:
+            since, now = job.outage_since, self.ledger.clock.now()
+            if since is None or now - since < board.plan_patience_s:
+                raise
+            return None
+
     def _renditions(
         self,
         job: Job,
+        plan: Assignment | None,
         made: Compressed,
         folder: Path,
         fetch: Callable[[], Path],
@@ -150,12 +172,10 @@ class Transcode:
         stop: Callable[[], bool],
     ) -> MadeFolder:
         """Join the set that the pieces have made, or make it in one go where there are none."""
-        if job.board is not None and job.board.whole_because is None:
-            assignment = read_assignment(self.ledger.objects, job.board.plan_key)
-            if assignment.ladder is not None:
-                return self._sets.join(
-                    job, assignment, made.path, fetch, folder, progress=progress, stop=stop
-                )
+        if plan is not None and plan.ladder is not None:
+            return self._sets.join(
+                job, plan, made.path, fetch, folder, progress=progress, stop=stop
+            )
         return self._sets.make(job, fetch, folder, progress=progress, stop=stop)
 
     def _pictured(
@@ -174,21 +194,21 @@ class Transcode:
     def _made(
         self,
         job: Job,
+        plan: Assignment | None,
         folder: Path,
         fetch: Callable[[], Path],
         *,
         progress: Progress,
         stop: Callable[[], bool],
     ) -> Compressed | Assignment:
-        order = job.order
-        if job.board is None:
+        order, board = job.order, job.board
+        if board is not None and plan is not None:
+            pieces = self._fetch_pieces(board, folder)
+            rest = _Part(board.progress, _DONE, progress)
+            return self.press.join(plan, pieces, fetch, folder, progress=rest, stop=stop)
+        if board is None or (board.whole_because is None and board.may_be_cut_anew):
             return self.press.begin(fetch(), folder, order=order, progress=progress, stop=stop)
-        if job.board.whole_because is not None:
-            return self.press.whole(fetch(), folder, order=order, progress=progress, stop=stop)
-        assignment = read_assignment(self.ledger.objects, job.board.plan_key)
-        pieces = self._fetch_pieces(job.board, folder)
-        rest = _Part(job.board.progress, _DONE, progress)
-        return self.press.join(assignment, pieces, fetch, folder, progress=rest, stop=stop)
+        return self.press.whole(fetch(), folder, order=order, progress=progress, stop=stop)
 
     def _fetch_pieces(self, board: Board, folder: Path) -> list[Path]:
         paths = [folder / f"made-{number}" for number in range(board.pieces)]

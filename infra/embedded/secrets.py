@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import os
 import secrets
 from pathlib import Path
@@ -22,20 +23,37 @@ def webhook_secret(folder: Path) -> str:
 
 
 def _kept(path: Path, fresh: str) -> str:
-    """Return what the file holds, after having written `fresh` where there was none.
+    """Return what the file holds, after having written `fresh` where there was nothing.
 
-    The file appears with its content or not at all, so two processes agree on one secret.
+    It is on the disk before anybody is told of it, and processes that start together agree on it.
+    An empty file is what a power cut left of one that nobody was told of: it is made anew.
     """
+    kept = _read(path)
+    if kept:
+        return kept
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        return _read(path) or _write(path, fresh, folder)
+    finally:
+        os.close(folder)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _write(path: Path, fresh: str, folder: int) -> str:
+    draft = path.with_name(f".{path.name}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(fresh)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
-    else:
-        return fresh
-    finally:
-        draft.unlink()
+        file.flush()
+        os.fsync(handle)
+    draft.replace(path)
+    os.fsync(folder)
+    return fresh

@@ -124,10 +124,15 @@ class CloudObjectStore:
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield the objects under a prefix, page by page."""
+        return self.list_from(prefix, "")
+
+    def list_from(self, prefix: str, start: str) -> Iterator[ObjectInfo]:
+        """Yield them from a key on; Cloud Storage lists in the order of the names."""
         with _errors():
             for blob in self._client.list_blobs(
                 self._bucket,
                 prefix=self._prefix + prefix,
+                start_offset=self._prefix + start if start else None,
                 fields="items(name,size,timeCreated),nextPageToken",
                 **self._options(),
             ):
@@ -177,10 +182,12 @@ class CloudObjectStore:
         content_type: str,
         size: int | None = None,
         metadata: Mapping[str, str] | None = None,
+        origin: str | None = None,
     ) -> str:
         """Open a session for the key and return its URL, which needs no further credentials.
 
-        With `size` Cloud Storage takes exactly as many bytes. Raises Refused for a taken key.
+        With `size` Cloud Storage takes exactly as many bytes, with `origin` from its web pages
+        too. Raises Refused for a taken key.
         """
         blob = self._blob(key)
         if metadata is not None:
@@ -190,6 +197,7 @@ class CloudObjectStore:
                 url: str = blob.create_resumable_upload_session(
                     content_type=content_type,
                     size=size,
+                    origin=origin,
                     if_generation_match=0,
                     checksum=None,
                     **self._options(),

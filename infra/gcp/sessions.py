@@ -29,10 +29,15 @@ _TIMEOUT_S: Final = (limits.CONNECT_TIMEOUT_S, 60.0)
 
 
 class CloudSessions:
-    """DirectUploads into the bucket of `objects`; a session's handle is its URL."""
+    """DirectUploads into the bucket of `objects`; a session's handle is its URL.
 
-    def __init__(self, objects: CloudObjectStore) -> None:
+    `origin` is that of the web pages that may send: browsers show a page Cloud Storage's answers
+    only if the session was begun in the name of its origin. There is one for a session.
+    """
+
+    def __init__(self, objects: CloudObjectStore, *, origin: str | None = None) -> None:
         self._objects = objects
+        self._origin = origin
 
     def begin(self, key: str, *, size: int, content_type: str, expires_at: float) -> Session:
         """Open a session; see `core.ports.DirectUploads.begin`. The sweep ends it in time."""
@@ -40,7 +45,9 @@ class CloudSessions:
         if size > OBJECT_BYTES_MAX:
             raise StoreFull(f"Cloud Storage takes at most {OBJECT_BYTES_MAX} bytes an object")
         try:
-            url = self._objects.session_url(key, content_type=content_type, size=size)
+            url = self._objects.session_url(
+                key, content_type=content_type, size=size, origin=self._origin
+            )
         except Refused as error:
             raise AlreadyExists(f"{key} was committed before") from error
         return Session(url=url, handle=url)

@@ -73,6 +73,7 @@ module "storage" {
   upload_ttl_s      = var.times.upload_ttl_s
   store_retry_for_s = var.times.store_retry_for_s
   confirm_ttl_s     = var.times.confirm_ttl_s
+  upload_origin     = var.upload_origin
   kms_key_name      = var.kms_key_name
   labels            = local.labels
 }
@@ -137,11 +138,13 @@ module "services" {
   database            = module.firestore.database
   collection          = module.firestore.collection
   prefix              = module.bus.prefix
+  readers             = module.functions[0].readers
   secrets             = local.secrets
   delivery_secrets    = local.delivery_secrets
   lms_store_url       = var.lms_store_url
   sftp                = var.sftp
   public_url          = var.public_url
+  upload_origin       = var.upload_origin
   times               = var.times
   settings            = var.settings
   log_level           = var.log_level
@@ -169,6 +172,7 @@ module "functions" {
   bucket              = module.storage.bucket
   bucket_location     = module.storage.location
   environment         = module.services[0].environment
+  readers             = module.services[0].readers
   deletion_protection = var.deletion_protection
   labels              = local.labels
 }

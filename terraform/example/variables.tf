@@ -114,6 +114,17 @@ variable "public_url" {
   }
 }
 
+variable "upload_origin" {
+  description = "Origin of the web pages that send direct uploads into the bucket (UPLOAD_ORIGIN); null for none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.upload_origin == null ? true : can(regex("^https://[a-z0-9.-]+(:[0-9]{1,5})?$", var.upload_origin))
+    error_message = "upload_origin must be an origin as browsers tell it, such as https://lms.example.org: no path, no capitals."
+  }
+}
+
 variable "front_ingress" {
   description = "From where the receiver and the confirmer can be reached; callers need the invoker role as well."
   type        = string
@@ -180,7 +191,7 @@ variable "settings" {
       "LOG_LEVEL", "MAX_UPLOADS_AT_ONCE", "PORT", "PUBLIC_URL", "PUBSUB_PREFIX", "PUSH_AUDIENCE", "PUSH_BEHIND_IAM",
       "PUSH_DELIVERIES_MAX", "PUSH_SERVICE_ACCOUNT", "PUSH_STEPS", "RECEIVER_THREADS", "SFTP_FINGERPRINT", "SFTP_HOST", "SFTP_IMAGES", "SFTP_KNOWN_HOSTS",
       "SFTP_PASSWORD", "SFTP_PORT", "SFTP_PRIVATE_KEY", "SFTP_PRIVATE_KEY_PASSPHRASE", "SFTP_USER", "SFTP_VIDEOS",
-      "STORE_RETRY_FOR_S", "UPLOAD_TTL_S", "WEBHOOK_SECRET",
+      "STORE_RETRY_FOR_S", "UPLOAD_ORIGIN", "UPLOAD_TTL_S", "WEBHOOK_SECRET",
     ])) == 0
     error_message = "settings must not name what another variable decides, a secret, or what protects the push endpoints."
   }

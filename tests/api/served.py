@@ -16,6 +16,7 @@ from typing import Any
 
 import requests
 
+from tests import planted
 from tests.http import forms
 from tests.http.door import KEY, KEYS
 from tests.http.forms import Lecture
@@ -81,7 +82,9 @@ def serving(folder: Path, *deadlines: str) -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0), backlog=2000) as listener:
         handle, port = listener.fileno(), listener.getsockname()[1]
         command = [sys.executable, "-m", "tests.http.serve", str(handle), str(folder), *deadlines]
-        child = subprocess.Popen(command, cwd=ROOT, pass_fds=[handle])
+        log = folder.with_name(f"{folder.name}.log")
+        with log.open("ab") as told:
+            child = subprocess.Popen(command, cwd=ROOT, pass_fds=[handle], stdout=told, stderr=told)
     served = Served(port=port, folder=folder)
     try:
         assert served.get("/health").status_code == 200
@@ -93,6 +96,7 @@ def serving(folder: Path, *deadlines: str) -> Iterator[Served]:
         finally:
             child.kill()
             child.wait()
+        planted.assert_hidden(log)
 
 
 def a_lecture(data: bytes = forms.recording()) -> Lecture:

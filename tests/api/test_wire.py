@@ -23,6 +23,7 @@ from tests.api.served import (
 )
 from tests.http import forms
 from tests.http.door import KEY
+from tests.http.serve import THREADS
 
 CROWD = int(os.environ.get("LECTERN_CROWD", "500"))
 _RESET = struct.pack("ii", 1, 0)
@@ -78,6 +79,60 @@ def test_a_crowd_of_idle_clients_does_not_stop_the_next(served: Served, kind: st
             assert served.get(path).status_code == status
             assert time.monotonic() - began < _PROMPT_S
         began = time.monotonic()
+        assert served.upload().status_code == 200
+        assert time.monotonic() - began < _PROMPT_S
+
+
+_UNFINISHED = {
+    "a length": (("Content-Length: 900",), b"video"),
+    "a length with zeros": ((f"Content-Length: {'0' * 40}900",), b"video"),
+    "a length with spaces": (("Content-Length: \t 900 \t",), b"video"),
+    "a length and an old coding": (("Transfer-Encoding: gzip", "Content-Length: 900"), b"video"),
+    "a length and no coding": (("Transfer-Encoding: identity", "Content-Length: 900"), b"video"),
+    "a length too long": (("Content-Length: 90000",), b"video"),
+    "a length, and asking": (("Content-Length: 900", "Expect: 100-continue"), b""),
+    "a length, and asking twice": (
+        ("Content-Length: 900", "Expect: 100-continue", "Expect: 100-continue"),
+        b"",
+    ),
+    "chunks": (("Transfer-Encoding: chunked",), b"5\r\nvideo\r\n"),
+    "chunks in several codings": (("Transfer-Encoding: gzip", "Transfer-Encoding: chunked"), b"5"),
+    "chunks, and asking": (("Transfer-Encoding: chunked", "Expect: 100-continue"), b""),
+    "chunks without anything": (("Transfer-Encoding: chunked",), b""),
+    "a chunk's size without an end": (("Transfer-Encoding: chunked",), b"5" * 10),
+    "a chunk's extension without an end": (("Transfer-Encoding: chunked",), b"5;" + b"a" * 9000),
+    "a chunk without an end": (("Transfer-Encoding: chunked",), b"5\r\nvid"),
+    "a chunk's end cut in two": (("Transfer-Encoding: chunked",), b"5\r\nvideo\r"),
+    "a trailer without an end": (("Transfer-Encoding: chunked",), b"0\r\nDigest: x\r\n"),
+    "a last chunk cut in two": (("Transfer-Encoding: chunked",), b"0\r\n"),
+    "padded chunks": (("Transfer-Encoding: chunked",), b"1;%b\r\nx\r\n" % (b"e" * 99) * 1000),
+}
+_ROUTES = {
+    "/video/receive": "POST",
+    "/compress/": "POST",
+    "/video/confirm": "POST",
+    "/uploads": "POST",
+    "/uploads/nobody/complete": "POST",
+    "/status/nobody": "GET",
+    "/health": "GET",
+}
+
+
+@pytest.mark.parametrize("kind", list(_UNFINISHED))
+def test_no_way_to_leave_a_body_unfinished_holds_a_thread(served: Served, kind: str) -> None:
+    """On any route, with a good key, by more clients than there are threads for each."""
+    headers, begin = _UNFINISHED[kind]
+    with contextlib.ExitStack() as stack:
+        for path, method in _ROUTES.items():
+            sent = head(*headers, path=path, method=method) + begin
+            if path == "/uploads":
+                sent = sent.replace(forms.CONTENT_TYPE.encode(), b"application/json")
+            for _ in range(THREADS + 1):
+                client = stack.enter_context(served.connect())
+                with contextlib.suppress(ConnectionError):  # refused before all was sent
+                    client.sendall(sent)
+        began = time.monotonic()
+        assert served.get("/health").status_code == 200
         assert served.upload().status_code == 200
         assert time.monotonic() - began < _PROMPT_S
 

@@ -31,6 +31,7 @@ class Module:
     resources: tuple[Resource, ...]
     calls: Mapping[str, Mapping[str, Any]]
     variables: Mapping[str, Mapping[str, Any]]
+    outputs: Mapping[str, Mapping[str, Any]]
 
     def all(self, kind: str) -> tuple[Resource, ...]:
         """Return the resources of a type."""
@@ -69,6 +70,7 @@ def _read(folder: Path) -> Module:
         ),
         calls=_merged(block for file in files for block in file.get("module", ())),
         variables=_merged(block for file in files for block in file.get("variable", ())),
+        outputs=_merged(block for file in files for block in file.get("output", ())),
     )
 
 

@@ -15,8 +15,10 @@ from pydantic import SecretStr
 from confirmer.__main__ import THREADS
 from core import events, limits
 from core.messages import Topic
+from core.sets import SetGrant
 from infra.gcp.bus import DEAD_LETTERS, Names
 from infra.gcp.jobs import INDEXES, TTL_FIELD, UNINDEXED_FIELDS
+from infra.links import SignedLinks
 from infra.settings import Settings, check_secret, check_sftp, load
 from tests.deploy import hcl
 from transcoder import push
@@ -167,6 +169,46 @@ def defaults(kind: str) -> Mapping[str, float]:
     return {name: float(value) for name, value in found}
 
 
+# --- order ------------------------------------------------------------------------------------
+def test_a_new_release_reaches_who_reads_records_before_who_begins_jobs() -> None:
+    """Else a record that says something new is read by code that does not know it."""
+    receiver, finalized = SERVICES.calls["receiver"], FUNCTIONS.calls["upload_finalized"]
+    readers = {name for name in SERVICES.calls if name != "receiver"}
+    assert readers == {"transcoder", "courier", "confirmer"}
+    assert waits_for(receiver) == {f"module.{name}" for name in readers} | {"var.readers"}
+    assert waits_for(finalized) == {"module.function", "var.readers"}
+    assert "if name != local.begins" in FUNCTIONS.calls["function"]["for_each"]
+    told = {f"${{module.{name}.name}}" for name in readers}
+    assert set(SERVICES.outputs["readers"]["value"]) == told
+    assert "in module.function :" in FUNCTIONS.outputs["readers"]["value"]
+    assert EXAMPLE.calls["services"]["readers"] == "${module.functions[0].readers}"
+    assert EXAMPLE.calls["functions"]["readers"] == "${module.services[0].readers}"
+
+
+def waits_for(call: Mapping[str, Any]) -> set[str]:
+    """Return what must be there before a module is made or changed."""
+    return {str(found).removeprefix("${").removesuffix("}") for found in call["depends_on"]}
+
+
+# --- what the platform writes -----------------------------------------------------------------
+def test_urls_that_are_credentials_are_left_out_of_the_request_log() -> None:
+    """Cloud Run writes down the URL of each request; a set's opens it until it expires."""
+    excluded = SERVICES.one("google_logging_project_exclusion", "sets")
+    assert excluded["filter"] == "${local.sets_requests}"
+    said = SERVICES.locals["sets_requests"]
+    assert SERVICES.calls["receiver"]["name"] == "${var.name}-receiver"
+    for part in ('"${var.name}-receiver', "cloud_run_revision", "run.googleapis.com/requests"):
+        assert part in said
+    pattern = re.search(r'requestUrl=~\\*"([^"\\]+)', said)
+    assert pattern
+    assert not set(pattern[1]) - set("^https?://[]+/sets/"), "read alike by Google's RE2"
+    links = SignedLinks(["whsec_" + "A" * 32], lambda: "https://lectern.example.org")
+    url = links.url(SetGrant(run="run-1", fence=1, expires_at=1_900_000_000), "manifest.json")
+    assert re.search(pattern[1], url)
+    for path in ("/video/receive", "/status/sets/1", "/uploads", "/status/x?next=/sets/"):
+        assert not re.search(pattern[1], f"https://lectern.example.org{path}")
+
+
 # --- Firestore --------------------------------------------------------------------------------
 def test_composite_indexes_are_those_of_the_queries() -> None:
     """A missing one fails its query in production only; a superfluous one costs each write."""
@@ -221,6 +263,7 @@ def sample(name: str, value: Any) -> str | None:
     chosen = {
         "LMS_STORE_URL": "https://lms.example.org/store",
         "PUBLIC_URL": "https://lectern.example.org",
+        "UPLOAD_ORIGIN": "https://lms.example.org",
         "LOG_LEVEL": "INFO",
         "RECEIVER_THREADS": "32",
         "MAX_UPLOADS_AT_ONCE": "16",
@@ -303,7 +346,7 @@ def test_no_service_holds_a_secret_that_it_does_not_need() -> None:
     given = {name: str(call.get("secrets")) for name, call in SERVICES.calls.items()}
     for name, secrets in given.items():
         assert (f"var.secrets.{name}" in secrets) is bool(readable(name)), name
-    assert "secrets" not in FUNCTIONS.calls["function"]
+    assert all("secrets" not in call for call in FUNCTIONS.calls.values())
 
 
 def test_each_push_service_serves_its_own_step() -> None:
@@ -393,6 +436,9 @@ def test_every_service_has_an_account_of_its_own() -> None:
         call = SERVICES.calls[service]
         assert call["service_account"] == f"${{var.accounts.{service}}}"
     assert FUNCTIONS.calls["function"]["service_account"] == "${var.accounts[each.key]}"
+    last = FUNCTIONS.calls["upload_finalized"]
+    assert last["service_account"] == "${var.accounts[local.begins]}"
+    assert FUNCTIONS.locals["begins"] in FUNCTIONS.locals["functions"]
 
 
 def test_only_the_receiver_signs_urls_and_only_in_its_own_name() -> None:
@@ -412,10 +458,18 @@ def test_only_the_receiver_signs_urls_and_only_in_its_own_name() -> None:
 
 
 def test_pages_may_only_read_what_a_url_opens() -> None:
-    """Players of any origin are sent on to the bucket; nothing can be written from a page."""
+    """Players of any origin are sent on to the bucket; pages of one origin may send uploads."""
     bucket = hcl.module("storage").one("google_storage_bucket", "recordings")
     (rule,) = bucket["cors"]
     assert (rule["origin"], rule["method"]) == (["*"], ["GET", "HEAD"])
+    (sending,) = [block["cors"] for block in bucket["dynamic"] if "cors" in block]
+    assert sending["for_each"] == "${var.upload_origin == null ? [] : [var.upload_origin]}"
+    (sent,) = sending["content"]
+    assert (sent["origin"], sent["method"]) == (["${cors.value}"], ["PUT"])
+    assert {"Content-Range", "Content-Type", "Range"} == set(sent["response_header"])
+    for module in ("storage", "services"):
+        assert EXAMPLE.calls[module]["upload_origin"] == "${var.upload_origin}"
+    assert SERVICES.locals["receiver"]["UPLOAD_ORIGIN"] == "${var.upload_origin}"
 
 
 def test_whoever_makes_urls_of_the_service_is_told_its_own() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import requests
 
+from tests import planted
 from tests.service.harness import KEY, ROOT, kill_session, session_members, until
 
 KEYS = {"X-Internal-Service-Key": KEY}
@@ -131,3 +132,4 @@ def served(name: str, folder: Path, **environment: str) -> Iterator[Served]:
     finally:
         kill_session(process.pid)
         process.wait(5)
+        planted.assert_hidden(folder.with_suffix(".log"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -115,9 +116,8 @@ def test_orphans_are_looked_for_at_the_first_sweep_and_then_now_and_again(
     assert function.post({}).get_json()["orphans"] == 1
     orphan("run-9")
     assert function.post({}).get_json()["orphans"] == 0
-    module = sys.modules["entry"]
-    later = module.time.monotonic() + limits.ORPHAN_SWEEP_EVERY_S
-    monkeypatch.setattr(module.time, "monotonic", lambda: later)
+    later = time.monotonic() + limits.ORPHAN_SWEEP_EVERY_S
+    monkeypatch.setattr(function.app.extensions["lectern"]._searches, "_now", lambda: later)
     assert function.post({}).get_json()["orphans"] == 1
 
 

@@ -261,7 +261,8 @@ def waiting(scene: Scene, count: int) -> list[str]:
 
 def due(scene: Scene) -> list[Job]:
     """Return the jobs that wait for the sweep."""
-    return scene.parts.ledger.jobs.due(scene.parts.ledger.clock.now(), limit=1000)
+    found = scene.parts.ledger.jobs.due(scene.parts.ledger.clock.now(), limit=1000)
+    return [job for job in found if isinstance(job, Job)]
 
 
 def test_two_sweeps_at_once_in_two_processes_publish_each_step_once(scene: Scene) -> None:

@@ -111,6 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
             metadata=fields.get("metadata", {}),
             generation_match=None if match is None else int(match),
             announced=_number(self.headers.get("X-Upload-Content-Length")),
+            origin=self.headers.get("Origin"),
         )
         number = self.server.bucket.begin(session)
         # The caller's own word for this host: another one may not lead here from where it is.
@@ -150,7 +151,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _list(self, _body: bytes, _whole: bool) -> None:  # noqa: FBT001 - one form for all
         query = self._asked()[1]
-        page, token = self.server.bucket.page(query.get("prefix", ""), query.get("pageToken", ""))
+        page, token = self.server.bucket.page(
+            query.get("prefix", ""), query.get("pageToken", ""), query.get("startOffset", "")
+        )
         more = {"nextPageToken": token} if token else {}
         self._json({"items": [stored.resource() for stored in page], **more})
 

@@ -87,6 +87,7 @@ class Session:
     metadata: Mapping[str, str]
     generation_match: int | None
     announced: int | None = None
+    origin: str | None = None
     data: bytearray = field(default_factory=bytearray)
     finished: Stored | None = None
 
@@ -205,10 +206,12 @@ class Bucket:
             self.get(name, query)
             del self.objects[name]
 
-    def page(self, prefix: str, after: str) -> tuple[list[Stored], str | None]:
+    def page(self, prefix: str, after: str, start: str) -> tuple[list[Stored], str | None]:
         """Return the next objects by name, and the token for those that follow."""
         with self._lock:
-            names = sorted(n for n in self.objects if n.startswith(prefix) and n > after)
+            names = sorted(
+                n for n in self.objects if n.startswith(prefix) and n > after and n >= start
+            )
             page = names[: self.page_size]
             token = page[-1] if len(names) > len(page) else None
             return [self.objects[name] for name in page], token

@@ -169,7 +169,7 @@ def test_a_write_that_gets_no_answer_in_time_ends_at_a_deadline(
     )
     write(store, a_job("one", run="run-1"))
     monkeypatch.setattr(firestore_client._firestore_api, "commit", commit)
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "update": lambda: store.update("one", one_more),
         "forget": lambda: store.forget("one", "run-1"),
     }

@@ -15,6 +15,7 @@ from google.cloud.storage import Client, _signing
 
 from core.errors import AlreadyExists, MissingObject, StoreFull, Unavailable
 from core.job import output_key
+from core.ports import OrderedListing
 from infra import wiring
 from infra.gcp.objects import OBJECT_BYTES_MAX, CloudObjectStore
 from tests.contracts.object_store import KEY, read
@@ -251,6 +252,20 @@ def test_listings_go_on_over_all_pages(storage: StorageRig) -> None:
         put(storage.store(), key, b"x")
     assert {info.key for info in storage.store().list("outputs/")} == keys
     assert storage.bucket.kinds().count("list") == 4
+
+
+def test_a_listing_can_begin_at_any_key_and_comes_in_order(storage: StorageRig) -> None:
+    storage.bucket.page_size = 3
+    store = storage.store(prefix="one/")
+    assert isinstance(store, OrderedListing)
+    keys = sorted(output_key("run", number) for number in range(10))
+    for key in reversed(keys):
+        put(store, key, b"x")
+    put(store, "uploads/run/source", b"x")
+    assert [info.key for info in store.list_from("outputs/", keys[4])] == keys[4:]
+    assert [info.key for info in store.list_from("outputs/", f"{keys[4]}0")] == keys[5:]
+    assert [info.key for info in store.list_from("outputs/", "")] == keys
+    assert list(store.list_from("outputs/", "uploads/")) == []
 
 
 def test_a_prefix_keeps_two_stores_in_one_bucket_apart(storage: StorageRig) -> None:

@@ -63,6 +63,16 @@ class TestCloudSessions(DirectUploadsContract):
         assert (session.content_type, session.announced) == ("video/mp4", SIZE)
         assert session.generation_match == 0
 
+    @pytest.mark.parametrize("origin", [None, "https://lms.example.org"])
+    def test_a_session_is_begun_in_the_name_of_the_pages_that_may_send(
+        self, origin: str | None
+    ) -> None:
+        """A browser shows a page no answer of a session that was begun for another origin."""
+        sessions = CloudSessions(self.storage.store(), origin=origin)
+        sessions.begin(KEY, size=SIZE, content_type="video/mp4", expires_at=0.0)
+        (session,) = self.storage.bucket.sessions.values()
+        assert session.origin == origin
+
     def test_what_was_cut_is_told_as_cloud_storage_tells_it(self, rig: DirectUploadsRig) -> None:
         session = begin(rig)
         self.storage.bucket.break_next("direct", Cut(after=2 * STEP + 100))

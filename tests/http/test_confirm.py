@@ -92,6 +92,17 @@ def test_an_expired_job_is_gone(door: Door) -> None:
     assert_problem(door.confirm({"video_id": "video-1"}), 410, "expired")
 
 
+def test_the_id_may_be_called_as_the_second_contract_calls_it(door: Door) -> None:
+    response = door.confirm({"media_id": "video-1"})
+    assert response.get_json() == {"status": "completed", "video_id": "video-1"}
+
+
+def test_two_names_for_two_ids_confirm_neither(door: Door) -> None:
+    response = door.confirm({"media_id": "video-1", "video_id": "video-2"})
+    assert_problem(response, 400, "invalid_field")
+    assert door.world.ledger.read("video-1").state is State.STORING
+
+
 @pytest.mark.parametrize("data", [{}, {"video_id": ""}, {"id": "video-1"}])
 def test_a_missing_id_is_named(door: Door, data: dict[str, str]) -> None:
     assert_problem(door.confirm(data), 400, "missing_field")

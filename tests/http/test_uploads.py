@@ -255,6 +255,7 @@ def test_a_conflict_that_is_known_is_told_before_a_byte_is_sent(
         ({"organization_id": ""}, 400, "missing_field"),
         ({"size": None}, 400, "missing_field"),
         ({"content_type": None}, 400, "missing_field"),
+        ({"subtitles": "WEBVTT"}, 400, "invalid_field"),
         ({"video_id": "../x"}, 400, "invalid_id"),
         ({"video_id": 7}, 400, "invalid_field"),
         ({"size": "9000"}, 400, "invalid_field"),

@@ -23,6 +23,7 @@ import pytest
 import requests
 
 from core import limits
+from tests import planted
 from tests.fakes import sha256_of
 from tests.http import forms
 from tests.http.door import KEY, KEYS
@@ -81,7 +82,11 @@ def _run(folder: Path, *deadlines: str) -> Iterator[Service]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         handle, port = listener.fileno(), listener.getsockname()[1]
         command = [sys.executable, "-m", "tests.http.serve", str(handle), str(folder), *deadlines]
-        child = subprocess.Popen(command, cwd=_ROOT, pass_fds=[handle])
+        log = folder.with_name(f"{folder.name}.log")
+        with log.open("ab") as told:
+            child = subprocess.Popen(
+                command, cwd=_ROOT, pass_fds=[handle], stdout=told, stderr=told
+            )
     service = Service(port=port, process=psutil.Process(child.pid), folder=folder)
     try:
         assert requests.get(f"{service.url}/health", timeout=_PATIENCE_S).status_code == 200
@@ -93,6 +98,7 @@ def _run(folder: Path, *deadlines: str) -> Iterator[Service]:
         finally:
             child.kill()
             child.wait()
+        planted.assert_hidden(log)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import random
 import struct
@@ -265,6 +266,30 @@ def test_a_header_of_another_size_than_the_pixels_is_damaged(studio: Studio) -> 
     taller = drawing.png_of(8, 3000, zlib.compress(bytes(2 * 8)))
     with pytest.raises(DamagedSource):
         studio.make(taller)
+
+
+@pytest.mark.parametrize("marker", [0xC0, 0xC3, 0xC9, 0xCB])
+def test_overwritten_pixels_are_damage_whatever_header_they_look_like(marker: int) -> None:
+    """Nobody can export anew what came over broken: it must be sent again."""
+    data = drawing.jpeg()
+    middle = len(data) // 2
+    frame = drawing.segment(marker, b"\x08\0\x40\0\x60\x03" + bytes(9))
+    with pytest.raises(DamagedSource, match="damaged"):
+        read_image(data[:middle] + frame + data[middle + len(frame) :])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_overwritten_pixels_never_look_like_another_coding(seed: int) -> None:
+    """Two hundred bytes of anything, anywhere behind the picture's own header."""
+    chance = random.Random(seed)  # noqa: S311 - which bytes, not a secret
+    whole = drawing.jpeg()
+    begins = whole.index(b"\xff\xda") + 20
+    for _ in range(300):
+        data = bytearray(whole)
+        at = chance.randrange(begins, len(data) - 202)
+        data[at : at + 200] = chance.randbytes(200)
+        with contextlib.suppress(DamagedSource):
+            read_image(bytes(data))
 
 
 @pytest.mark.parametrize("marker", [0xC3, 0xC5, 0xC9, 0xCA, 0xCB])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 
 import pytest
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
-from core.images import IMAGE_QUALITIES
-from core.order import QualityLevel
+from core.images import IMAGE_QUALITIES, image_order
+from core.order import Order, QualityLevel
 from tests.images import drawing
 from tests.images.conftest import Studio
 
@@ -58,6 +59,25 @@ def test_a_better_quality_has_more_bytes_and_reaches_its_bar(studio: Studio, kin
     assert sizes[0] < sizes[-1]
 
 
+@pytest.mark.parametrize(
+    ("form", "given", "reason"),
+    [
+        ("keep", 100, "its format comes no nearer"),
+        ("webp", 97, "it would be larger than the source"),
+    ],
+)
+def test_a_bar_that_no_number_reaches_is_told_of_with_its_reason(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, form: str, given: int, reason: str
+) -> None:
+    """JPEG has nothing above its last number; WebP has no losses, where there is room for it."""
+    order = image_order(Order(image_format=form))
+    order = replace(order, quality=replace(order.quality, bar=0.99999))
+    monkeypatch.setattr("transcoder.images.make.image_order", lambda _: order)
+    made = studio.make(drawing.jpeg(quality=given))
+    assert made.images[0].action == "encoded"
+    assert reason in made.warnings[0]
+
+
 @pytest.mark.parametrize("orientation", range(2, 9) if THOROUGH else (3, 5, 6))
 def test_what_a_camera_held_sideways_took_comes_out_upright(
     studio: Studio, orientation: int
@@ -92,6 +112,29 @@ def test_a_source_that_is_small_already_keeps_its_pixels_and_loses_its_metadata(
     assert far(upright, source_of(source)) == 0
     assert (made.images[0].width, made.images[0].height) == upright.size
     assert set(shown.getexif()) <= {0x0112}
+
+
+def test_a_lying_webp_is_turned_though_that_saves_next_to_nothing(studio: Studio) -> None:
+    """Few viewers heed its EXIF; the same picture upright would have been kept."""
+    picture = drawing.photo(200, 120)
+    upright = studio.make(drawing.webp(picture, quality=88)).images[0]
+    source = drawing.webp(picture, quality=88, exif=drawing.exif(6))
+    turned = studio.make(source).images[0]
+    assert (upright.action, turned.action) == ("kept", "encoded")
+    shown = drawing.opened(turned.path)
+    assert shown.size == (120, 200)
+    assert not shown.getexif()
+    assert far(shown, source_of(source)) < 8
+
+
+def test_a_picture_that_is_kept_lying_is_told_of(studio: Studio) -> None:
+    """A deep PNG is kept as it is, with an EXIF that says how to turn it."""
+    ramp = Image.linear_gradient("L").resize((200, 100))
+    deep = ramp.convert("I").point(lambda level: level * 257).convert("I;16")
+    made = studio.make(drawing.png(deep, exif=drawing.exif(6)))
+    assert drawing.opened(made.images[0].path).getexif() == {0x0112: 6}
+    assert (made.images[0].width, made.images[0].height) == (100, 200)
+    assert "kept lying" in made.warnings[0]
 
 
 def test_everything_that_a_jpeg_tells_of_its_maker_is_gone(studio: Studio) -> None:

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.errors import Interrupted, StepTimedOut
-from core.image_verdict import MadeFacts, image_verdict
+from core.image_verdict import MadeFacts, Short, below_bar, image_verdict, kept_remarks
 from core.images import (
     LONG_SIDES,
     ImageFormat,
     ImageInfo,
     ImageKind,
     ImageOrder,
+    ImagePlan,
     Likeness,
     Variant,
     Wanted,
@@ -133,6 +134,64 @@ def test_a_result_that_is_not_what_was_planned_is_named(said: dict[str, Any], wo
     defects = image_verdict(PHOTO, plan, replace(GOOD, **said))
     assert len(defects) == 1
     assert words in defects[0]
+
+
+def plan_of(info: ImageInfo, *variants: Variant, wanted: Wanted = Wanted.KEEP) -> ImagePlan:
+    """Plan an image at the default quality."""
+    quality = image_order(Order()).quality
+    return image_plan(info, ImageOrder(variants=variants, format=wanted, quality=quality))
+
+
+@pytest.mark.parametrize(
+    ("said", "worth"),
+    [
+        ({}, 0.1),
+        ({"orientation": 6}, 0.1),
+        ({"kind": ImageKind.WEBP}, 0.1),
+        ({"kind": ImageKind.WEBP, "orientation": 6}, 0.0),
+        ({"cmyk": True}, 0.0),
+    ],
+)
+def test_an_encode_that_saves_little_is_worth_it_where_it_mends(
+    said: dict[str, Any], worth: float
+) -> None:
+    """A lying WebP that few viewers turn, and printers' colours; else a tenth must be saved."""
+    plan = plan_of(replace(PHOTO, **said), Variant.ORIGINAL).variants[0]
+    assert plan.least_saving == worth
+    assert plan.plainer == (worth == 0)
+
+
+def test_what_falls_short_of_its_bar_says_why() -> None:
+    """Its size, or its format; and nothing where its encoder had seen the bar reached."""
+    plan = plan_of(PHOTO, Variant.THUMBNAIL)
+    short = replace(GOOD, likeness=Likeness(mean=0.9, low=0.8))
+    told = [below_bar(plan, plan.variants[0], short, why) for why in (*Short, None)]
+    assert [str(words).partition("asks for (0.95)")[2] for words in told] == [
+        ": it would be larger than the source otherwise",
+        ": its format comes no nearer",
+        "",
+    ]
+    assert below_bar(plan, plan.variants[0], GOOD, None) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted", "words"),
+    [
+        ({}, Wanted.KEEP, []),
+        ({}, Wanted.AVIF, ["as AVIF of 3000x2000 it would be larger"]),
+        ({"cmyk": True}, Wanted.KEEP, ["keeps its printing colours"]),
+        ({"orientation": 3}, Wanted.KEEP, []),
+        ({"orientation": 3, "kind": ImageKind.PNG}, Wanted.KEEP, ["kept lying", "in a PNG"]),
+    ],
+)
+def test_what_is_kept_is_told_of_where_it_is_not_as_it_should_be(
+    said: dict[str, Any], wanted: Wanted, words: list[str]
+) -> None:
+    """A photo of a small file, upright and in a screen's colours, needs no word."""
+    info = replace(PHOTO, **said)
+    remarks = list(kept_remarks(info, plan_of(info, Variant.ORIGINAL, wanted=wanted).variants[0]))
+    assert bool(remarks) == bool(words)
+    assert all(word in " ".join(remarks) for word in words)
 
 
 @pytest.fixture

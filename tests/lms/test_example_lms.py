@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 import threading
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from core.delivery import Answered, Outcome, Parcel
+from core.delivery import Answered, Enclosure, Outcome, Parcel, Receipt
 from lectern.example_lms import Confirm, Delivery, ExampleLms
 from lectern.lms_behaviours import answer, confirm_inside, hang_before_answering, lose_answer
 from tests.contracts.parcels import SECRET, VIDEO, Stored, parcel_of
@@ -102,6 +103,110 @@ def test_another_delivery_of_a_lecture_replaces_the_file(lms: ExampleLms) -> Non
     deliver(lms)
     deliver(lms, replace(parcel_of(b"newer"), delivery_id="msg_2"), b"newer")
     assert lms.path_of("lecture-42").read_bytes() == b"newer"
+
+
+PICTURE, THUMB, MIDDLE = b"a picture", b"a thumbnail", b"a middling one"
+MADE = {"thumbnail": THUMB, "medium": MIDDLE}
+
+
+def picture_of(
+    made: dict[str, bytes], *, kind: str = "jpeg", listed: dict[str, bytes] | None = None
+) -> Parcel:
+    """Return a parcel of an image with variants, and a receipt that lists them or others."""
+    ending = {"jpeg": "jpg"}.get(kind, kind)
+    sha256 = hashlib.sha256(PICTURE).hexdigest()
+    variants = [
+        {"name": name, "sha256": hashlib.sha256(data).hexdigest()}
+        for name, data in (made if listed is None else listed).items()
+    ]
+    output = {"sha256": sha256, "variants": variants}
+    said = {"created_at": 1_700_000_000, "id": "rcp_9", "output": output}
+    return replace(
+        parcel_of(PICTURE),
+        content_type=f"image/{kind}",
+        receipt=Receipt(id="rcp_9", at=1_700_000_000, text=json.dumps(said)),
+        enclosures=tuple(
+            Enclosure(name=name, key=name, file_name=f"run-{name}.{ending}", size=len(data),
+                      content_type=f"image/{kind}")
+            for name, data in made.items()
+        ),
+    )  # fmt: skip
+
+
+def send(lms: ExampleLms, parcel: Parcel, made: dict[str, bytes]) -> Outcome:
+    """Deliver an image with variants."""
+    return courier_to(lms.url).send(parcel, Stored(PICTURE), [*map(Stored, made.values())])
+
+
+@pytest.mark.parametrize(
+    ("media_type", "name"),
+    [
+        ("video/mp4", "lecture-42.mp4"),
+        ("audio/mp4", "lecture-42.m4a"),
+        ("image/jpeg", "lecture-42.jpg"),
+        ("image/png", "lecture-42.png"),
+        ("image/webp", "lecture-42.webp"),
+        ("image/avif", "lecture-42.avif"),
+    ],
+)
+def test_a_file_is_named_for_what_it_is(lms: ExampleLms, media_type: str, name: str) -> None:
+    deliver(lms, replace(parcel_of(), content_type=media_type))
+    assert lms.path_of("lecture-42").name == name
+    assert lms.path_of("lecture-42").read_bytes() == VIDEO
+
+
+def test_an_images_variants_are_kept_beside_it_before_anything_is_confirmed(
+    tmp_path: Path,
+) -> None:
+    kept: list[dict[str, bytes]] = []
+
+    def confirm(video_id: str, _: str) -> None:
+        folder = example.variants_of(video_id)
+        kept.append({path.name: path.read_bytes() for path in folder.iterdir()})
+
+    with confirming(tmp_path, confirm) as example:
+        assert send(example, picture_of(MADE), MADE) == Answered(status=200)
+    assert kept == [{"thumbnail.jpg": THUMB, "medium.jpg": MIDDLE}]
+    assert example.path_of("lecture-42").read_bytes() == PICTURE
+    assert example.deliveries[0].variants == ("thumbnail", "medium")
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        {"thumbnail": THUMB},
+        {**MADE, "large": b"never sent"},
+        {"thumbnail": THUMB, "medium": b"other bytes"},
+        {},
+    ],
+)
+def test_files_that_are_not_those_of_the_receipt_are_refused(
+    lms: ExampleLms, tmp_path: Path, listed: dict[str, bytes]
+) -> None:
+    outcome = send(lms, picture_of(MADE, listed=listed), MADE)
+    assert outcome == Answered(status=401)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_variants_without_a_receipt_of_their_file_are_refused(lms: ExampleLms) -> None:
+    stray = replace(picture_of(MADE), receipt=None)
+    assert send(lms, stray, MADE) == Answered(status=401)
+
+
+def test_a_variant_whose_name_is_a_path_is_refused(lms: ExampleLms, tmp_path: Path) -> None:
+    made = {"../thumbnail": THUMB}
+    assert send(lms, picture_of(made), made) == Answered(status=400)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_delivery_replaces_all_that_was_there(lms: ExampleLms, tmp_path: Path) -> None:
+    send(lms, picture_of(MADE), MADE)
+    fewer = {"thumbnail": b"smaller"}
+    send(lms, replace(picture_of(fewer, kind="webp"), delivery_id="msg_2"), fewer)
+    assert lms.path_of("lecture-42").name == "lecture-42.webp"
+    assert [path.name for path in lms.variants_of("lecture-42").iterdir()] == ["thumbnail.webp"]
+    deliver(lms, replace(parcel_of(), delivery_id="msg_3"))
+    assert [path.name for path in tmp_path.iterdir()] == ["lecture-42.mp4"]
 
 
 def test_many_deliveries_at_once_are_all_kept(lms: ExampleLms) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 from core.job import UNFINISHED, Job
 from infra.embedded.jobs import SqliteJobStore
 from lectern.example_lms import ExampleLms
+from tests import planted
 from tests.crash.scenery import DEPOT
 from tests.crash.tree import Nursery, Offspring
 from tests.service.harness import KEY, Service, kill_session, lms_for, until
@@ -96,6 +97,7 @@ def loaded(folder: Path, nursery: Nursery, **environment: str) -> Iterator[Loade
             yield service
         finally:
             service.kill()
+            planted.assert_hidden(service.log)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,7 @@ def held(service: Loaded) -> Held:
             pss += _pss(proc)
             handles += len(os.listdir(proc / "fd"))  # noqa: PTH208 - only their number
             threads += len(os.listdir(proc / "task"))  # noqa: PTH208 - the same
+    assert pss, "the service hides its processes from its own user: measure as root"
     return Held(
         at=time.monotonic(), pss_bytes=pss, handles=handles, threads=threads, processes=len(pids)
     )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from core.errors import Unavailable
+from core.events import Accepted, Placed, Woken
 from core.sets import grant_of
 from core.transitions import message_of
 from tests.fake_press import FakePress
-from tests.sets.world import a_world_with, deliver, job, transcode
+from tests.sets.world import BY_FILE, a_world_with, deliver, job, transcode
 
 
 def test_a_late_worker_hands_out_no_url_that_outlives_the_set(tmp_path: Path) -> None:
@@ -34,3 +38,28 @@ def test_a_worker_in_time_has_a_url_for_the_whole_ttl(tmp_path: Path) -> None:
     grant = grant_of(holder, world.clock.now(), policy)
     assert grant is not None
     assert grant.expires_at == int(world.clock.now() + policy.confirm_ttl_s)
+
+
+def test_there_is_no_url_while_what_went_by_file_is_being_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time is up, and the store does not answer halfway through the deletion."""
+    world = a_world_with(BY_FILE)
+    policy = world.ledger.policy
+    transcode(world, tmp_path, FakePress())
+    fence = world.ledger.claim(message_of(job(world))).fence
+    world.ledger.apply("video-1", Placed(fence=fence, path="/v/run-1.mp4"))
+    fence = world.ledger.claim(message_of(job(world))).fence
+    world.ledger.apply("video-1", Accepted(fence=fence))
+    world.clock.advance(policy.confirm_ttl_s - 1)
+    assert grant_of(job(world), world.clock.now(), policy) is not None
+    world.clock.advance(1)
+
+    def away(*_keys: str) -> None:
+        raise Unavailable("the store does not answer")
+
+    monkeypatch.setattr(world.objects, "delete", away)
+    with pytest.raises(Unavailable):
+        world.ledger.apply("video-1", Woken())
+    assert not job(world).cleaned
+    assert grant_of(job(world), world.clock.now(), policy) is None

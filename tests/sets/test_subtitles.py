@@ -67,6 +67,7 @@ def test_the_same_recording_again_leaves_no_second_copy(door: Door) -> None:
         ((text("subtitles", SRT),), "renditions"),
         ((ASKED, text("subtitles", SRT), text("subtitles_language", "German")), "BCP 47"),
         ((ASKED, text("subtitles", SRT), text("subtitles", SRT)), "twice"),
+        ((ASKED, text("subtitles_language", "de")), "comes with subtitles only"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_reason(

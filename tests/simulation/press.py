@@ -37,7 +37,6 @@ from tests.simulation.making import (
 from tests.simulation.recordings import HEAD, nature_of, origin_of, sha256
 from transcoder.compress import Compressed
 from transcoder.images.make import MadeImages
-from transcoder.ladder.part import no_set
 from transcoder.pieces.encode import MadePiece
 from transcoder.pieces.ranged import Ranges
 
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
 _PASSING: Final = (EncoderKilled, StepTimedOut, ScratchFull)
 _LENGTHS_S: Final = (0.0, 0.0, 0.5, 1.5, 4.0, 8.0)
 _SPOILT: Final = (EncodeFailed, BadOutput, UnreadableMedia, EncoderKilled, StepTimedOut)
-_TELLS_ERRORS: Final = "part_error" in MadePiece.__dataclass_fields__
 _SUMMARY: Final = a_media_summary()
 
 
@@ -113,24 +111,22 @@ class SimPress:
             raise BadOutput("the piece is not what was planned")
         made, path = next(self._numbers), folder / f"piece-{number}"
         _write(path, f"{assignment.attempt}.{number}.{made};".encode())
-        told: dict[str, Any] = {"warnings": ()}
+        told: dict[str, Any] = {}
         if assignment.ladder is not None:
             told = self._part(assignment, number, origin_of(HEAD + b" ".join(words[:2])), folder)
-        return MadePiece(path=path, frames=1, fetched=3, **told)
+        return MadePiece(path=path, frames=1, fetched=3, warnings=(), **told)
 
     def _part(
         self, assignment: Assignment, number: int, origin: str, folder: Any
     ) -> dict[str, Any]:
-        """Make what a piece gives to the set, and return what is told of that."""
+        """Make what a piece gives to the set, and return that, or why there is none."""
         place, beside = (assignment.attempt, number), folder / "part"
         try:
             self._spoil()
             part = write_part(beside, origin, place, next(self._numbers))
         except Exception as error:  # noqa: BLE001 - as the product does
-            if _TELLS_ERRORS:
-                return {"warnings": (), "part_error": error}
-            return {"warnings": (no_set(error),)}
-        return {"warnings": (), "part": part, "part_folder": beside}
+            return {"part_error": error}
+        return {"part": part, "part_folder": beside}
 
     def join(
         self,

@@ -255,8 +255,7 @@ class Promises:
         elif code in OUTAGES:
             began = self.trouble_began.get(after.run, self.world.hub.now)
             lasted_s = self.world.hub.now - began
-            spent = max(tries) >= self.world.policy.max_retries
-            if lasted_s < self.world.policy.store_retry_for_s and not spent:
+            if lasted_s < self.world.policy.store_retry_for_s:
                 self.broken(f"{after.job_id}: failed by {code} after {lasted_s:.0f} s")
         elif code in POISON:
             if max(claims) < limits.CLAIMS_MAX:

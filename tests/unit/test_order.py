@@ -72,7 +72,7 @@ def test_a_full_order_is_read_and_comes_back_from_its_fields() -> None:
     said = {
         "delivery": "sftp",
         "quality": "ultra",
-        "variants": "thumbnail, medium,thumbnail",
+        "variants": "medium,thumbnail, medium",
         "format": "webp",
         "other": "ignored",
     }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from core.assignment import Assignment
+from core import limits
+from core.assignment import ASSIGNMENT_FORMAT, Assignment
 from core.errors import (
     BadMessage,
     BadOutput,
@@ -24,6 +28,7 @@ from core.messages import Topic
 from functions.sweep import remove_abandoned, wake_jobs
 from tests.fake_press import RESULT, SOURCE, FakePress, assignment, raising
 from tests.fakes import World, a_world, an_upload, put
+from transcoder.compress import Compressed
 from transcoder.dispatch import Again, Done, dispatch
 from transcoder.pieces.stored import StoredRanges
 from transcoder.transcode import Transcode
@@ -182,6 +187,123 @@ def test_a_piece_that_fails_again_and_again_fails_the_job(world: World, tmp_path
     failure = job(world).failure
     assert failure is not None
     assert (job(world).state, failure.code) == (State.FAILED, "encoder_killed")
+
+
+# A plan of another release
+def by_another_release(world: World, **members: object) -> None:
+    """Have the present plan be one that another release wrote."""
+    board = job(world).board
+    assert board is not None
+    with world.objects.open(board.plan_key) as body:
+        document = json.loads(body.read())
+    world.objects.delete(board.plan_key)
+    put(world.objects, board.plan_key, json.dumps({**document, **members}).encode())
+
+
+UNREADABLE: list[dict[str, object]] = [
+    {"version": ASSIGNMENT_FORMAT + 1},
+    {"one_field_more": 1},
+    {"pieces": {}},
+]
+
+
+def work_for(world: World, scratch: Path, press: FakePress, seconds: float) -> None:
+    """Let time pass, with a sweep each minute."""
+    end = world.clock.now() + seconds
+    while world.clock.now() < end:
+        work_all(world, scratch, press)
+        world.clock.advance(60)
+        wake_jobs(world.ledger)
+
+
+@pytest.mark.parametrize("members", UNREADABLE)
+def test_pieces_that_another_release_has_planned_are_cut_anew_after_a_while(
+    world: World, tmp_path: Path, members: dict[str, object]
+) -> None:
+    """As after a rollback. Until then they are given back: a worker of that release may come."""
+    press = FakePress(pieces=PIECES)
+    work(world, tmp_path, press)
+    by_another_release(world, **members)
+    work_for(world, tmp_path, press, limits.PLAN_PATIENCE_S)
+    assert press.did == ["begin"]
+    board = job(world).board
+    assert board is not None
+    assert {(piece.claims, piece.retries) for piece in board.begun} == {(0, 0)}
+    work_for(world, tmp_path, press, 2 * limits.PLAN_PATIENCE_S)
+    assert press.did == ["begin", "begin", "make 0", "make 1", "make 2", "join"]
+    after = job(world)
+    assert (after.state, after.claims, after.failure) == (State.STORING, 0, None)
+    assert output(world) == b"0.0;0.1;0.2;"
+    told = [change.note for change in after.history if change.event == "PiecesRefused"]
+    assert ["another release" in str(note) for note in told] == [True]
+
+
+def test_a_worker_of_the_plans_own_release_makes_what_another_gave_back(
+    world: World, tmp_path: Path
+) -> None:
+    press = FakePress(pieces=PIECES)
+    work(world, tmp_path, press)
+    board = job(world).board
+    assert board is not None
+    with world.objects.open(board.plan_key) as body:
+        plan = body.read()
+    by_another_release(world, **UNREADABLE[0])
+    work_all(world, tmp_path, press)
+    world.objects.delete(board.plan_key)
+    put(world.objects, board.plan_key, plan)
+    work_for(world, tmp_path, press, 120)
+    assert press.did == ["begin", "make 0", "make 1", "make 2", "join"]
+
+
+def test_a_joiner_that_cannot_read_the_plan_cuts_anew_after_a_while(
+    world: World, tmp_path: Path
+) -> None:
+    press = FakePress(pieces=PIECES)
+    for _ in range(1 + PIECES):
+        work(world, tmp_path, press)
+    by_another_release(world, **UNREADABLE[0])
+    work_for(world, tmp_path, press, limits.PLAN_PATIENCE_S)
+    assert press.did == ["begin", "make 0", "make 1", "make 2"]
+    assert job(world).retries == 0
+    work_for(world, tmp_path, press, 2 * limits.PLAN_PATIENCE_S)
+    assert press.did[4:] == ["begin", "make 0", "make 1", "make 2", "join"]
+    assert (job(world).state, job(world).failure) == (State.STORING, None)
+
+
+class OtherPress(FakePress):
+    """Cuts as another release does."""
+
+    def begin(self, *arguments: Any, **options: Any) -> Compressed | Assignment:
+        """Return a plan in another form."""
+        cut = super().begin(*arguments, **options)
+        return replace(cut, version=ASSIGNMENT_FORMAT + 1) if isinstance(cut, Assignment) else cut
+
+
+@pytest.mark.parametrize("joins", [False, True])
+def test_two_releases_that_stay_side_by_side_cut_less_and_less_often_and_not_for_ever(
+    world: World,
+    tmp_path: Path,
+    joins: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """Whoever cuts, another takes the pieces, or the joining: in the end it is made as a whole."""
+    press = FakePress(pieces=PIECES) if joins else OtherPress(pieces=PIECES)
+    cut_at: list[float] = []
+
+    def act(_folder: Path) -> None:
+        if press.did[-1] == "begin":
+            cut_at.append(world.clock.now())
+        elif press.did[-1] == f"make {PIECES - 1}":
+            by_another_release(world, **UNREADABLE[0])
+
+    press.act = act
+    work_for(world, tmp_path, press, 12 * 3600)
+    assert press.did[-1] == "whole"
+    assert (job(world).state, output(world)) == (State.STORING, RESULT)
+    assert len(cut_at) == limits.CUTS_MAX
+    gaps = [later - earlier for earlier, later in pairwise(cut_at)]
+    assert gaps[0] >= limits.PLAN_PATIENCE_S
+    assert gaps == sorted(gaps)
+    assert gaps[-1] >= limits.OUTAGE_RETRY_MAX_S
 
 
 def test_what_cannot_be_made_in_pieces_is_made_as_a_whole(world: World, tmp_path: Path) -> None:

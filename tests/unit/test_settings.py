@@ -60,6 +60,8 @@ def test_settings_never_show_their_secrets(monkeypatch: pytest.MonkeyPatch) -> N
         ("CONFIRM_TTL_S", "nan"),
         ("MAX_UPLOADS_AT_ONCE", "1000"),
         ("LOG_FORMAT", "xml"),
+        ("UPLOAD_ORIGIN", "https://lms.example.org/page"),
+        ("UPLOAD_ORIGIN", "*"),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(

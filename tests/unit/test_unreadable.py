@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,6 +18,7 @@ from core.messages import Message, Topic
 from core.order import Contract, Delivery, Order
 from core.uploads import Announcement, begin_upload, finish_object, finish_upload
 from functions.dead_letter import DeadLetter, take
+from functions.main import run_clock
 from functions.sweep import Swept, remove_abandoned, remove_orphans, wake_jobs
 from functions.uploads import tend_uploads
 from tests.fake_sessions import MemorySessions
@@ -198,6 +202,23 @@ def test_an_upload_whose_declaration_cannot_be_understood_waits_for_its_release(
         finish_object(source_key("run-1"), ledger=world.ledger, sessions=sessions)
 
 
+def test_uploads_that_cannot_be_decided_do_not_use_up_the_time_of_every_sweep() -> None:
+    """There are more of them than a sweep has time for, and they come first in a listing."""
+    world = a_world()
+    sessions = MemorySessions(world.objects)
+    for number in range(20):
+        declared(world, sessions, f"run-{number:02}")
+    for number in range(19):
+        rewrite(world, f"run-{number:02}", order={"renditions": "holographic"})
+    world.clock.advance(60)
+    for _ in range(20):
+        asked = iter(range(5))
+        enough = partial(next, (left == 4 for left in asked), True)
+        tend_uploads(world.ledger, sessions, ttl_s=TTL_S, enough=enough)
+        world.clock.advance(61)
+    assert world.ledger.read("video-of-run-19").state is State.QUEUED
+
+
 def test_a_defect_that_one_upload_sets_off_keeps_nobody_from_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -217,3 +238,26 @@ def test_a_defect_that_one_upload_sets_off_keeps_nobody_from_the_others(
     assert tend_uploads(world.ledger, sessions, ttl_s=TTL_S).uploads == 1
     (told,) = errors(world)
     assert (told["upload_id"], told["reason"]) == ("run-1", "RuntimeError")
+
+
+# The clock of one machine
+def test_a_defect_does_not_end_the_clock(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[int] = []
+
+    def broken(now: float, *, limit: int) -> object:
+        turns.append(limit)
+        raise RuntimeError(f"nobody foresaw it at {now}")
+
+    monkeypatch.setattr(world.jobs, "due", broken)
+    settings = SimpleNamespace(sweep_interval_s=0.0, orphan_grace_s=GRACE_S, upload_ttl_s=TTL_S)
+    parts: Any = SimpleNamespace(
+        ledger=world.ledger,
+        log=world.log,
+        scratch=tmp_path,
+        sessions=MemorySessions(world.objects),
+        settings=settings,
+    )
+    run_clock(parts, stop=lambda: len(turns) >= 3)
+    assert [fields["reason"] for fields in errors(world)] == ["RuntimeError"] * 3

@@ -232,27 +232,17 @@ def _same(one: Image, other: Image) -> bool:
     return one.bands == other.bands and bool((one - other).abs().max() == 0)
 
 
-def _each_page(roll: Image, size: Facts) -> Image:
-    """Scale the pictures of an animation one by one: in a roll, each bleeds into the next."""
-    high = roll.get("page-height")
-    pages = [
-        roll.crop(0, top, roll.width, high).thumbnail_image(
-            size["width"], height=size["height"], size="force"
-        )
-        for top in range(0, roll.height, high)
-    ]
-    joined = pyvips.Image.arrayjoin(pages, across=1).copy()
-    joined.set("page-height", size["height"])
-    return joined
-
-
 # --- an animation -----------------------------------------------------------------------------
 class Moving:
-    """An animated WebP, of which no more than a few pictures are in memory at once."""
+    """An animated WebP.
+
+    In its own size no more than a few pictures are in memory at once, in a smaller one all of them.
+    """
 
     def __init__(self, wish: Facts, variant: Facts) -> None:
         self._wish = wish
         self._variant = variant
+        self._small: Image | None = None
 
     def lossy(self, _: Facts, number: int) -> Try:
         """Encode all pictures, and compare some."""
@@ -267,12 +257,20 @@ class Moving:
         raise NotImplementedError
 
     def _save(self, **how: Any) -> bytes:
-        size = {"width": self._variant["width"], "height": self._variant["height"]}
-        image = load(self._wish["file"], "webp", pages=-1)
-        if (image.width, image.get("page-height")) != tuple(size.values()):
-            image = _each_page(image, size)
+        image = self._pictures()
         data: bytes = image.webpsave_buffer(effort=_EFFORT_WEBP, keep="icc", mixed=False, **how)
         return data
+
+    def _pictures(self) -> Image:
+        """Return all pictures in the variant's size, one below the other."""
+        if self._small is not None:
+            return self._small
+        given = load(self._wish["file"], "webp", pages=-1)
+        size = (self._variant["width"], self._variant["height"])
+        if (given.width, given.get("page-height")) == size:
+            return given
+        self._small = _each_scaled(given, self._variant)
+        return self._small
 
     def _compared(self, data: bytes, number: int) -> Try:
         frames = self._wish["frames"]
@@ -286,3 +284,16 @@ class Moving:
             ).copy_memory()
             scores.append(likeness(_scaled(given, self._variant), made))
         return Try(data, number, min(mean for mean, _ in scores), min(low for _, low in scores))
+
+
+def _each_scaled(roll: Image, variant: Facts) -> Image:
+    """Scale the pictures of an animation one by one: all at once, each would bleed into the next.
+
+    They are read once, from top to bottom, so each is made before the next.
+    """
+    high = roll.get("page-height")
+    tops = range(0, roll.height, high)
+    pages = [_scaled(roll.crop(0, top, roll.width, high), variant) for top in tops]
+    joined = pyvips.Image.arrayjoin(pages, across=1).copy()
+    joined.set("page-height", variant["height"])
+    return joined

@@ -2,6 +2,9 @@
 # functions-framework.
 
 locals {
+  # The function that begins jobs; the others go on with them.
+  begins = "upload-finalized"
+
   # What FUNCTION_TARGET names. Each is one request at a time: none of them is in a hurry.
   functions = {
     sweep = {
@@ -33,7 +36,7 @@ locals {
 
 module "function" {
   source   = "../service"
-  for_each = local.functions
+  for_each = { for name, function in local.functions : name => function if name != local.begins }
 
   project_id          = var.project_id
   region              = var.region
@@ -53,6 +56,35 @@ module "function" {
   concurrency   = 1
   timeout_s     = each.value.timeout_s
   max_instances = each.value.max_instances
+}
+
+module "upload_finalized" {
+  source = "../service"
+
+  # It begins jobs, as the receiver does: who reads their records knows a new release before.
+  depends_on = [module.function, var.readers]
+
+  project_id          = var.project_id
+  region              = var.region
+  name                = "${var.name}-${local.begins}"
+  image               = var.image
+  service_account     = var.accounts[local.begins]
+  invokers            = { caller = local.functions[local.begins].invoker }
+  environment         = merge(var.environment, { FUNCTION_TARGET = local.functions[local.begins].target })
+  deletion_protection = var.deletion_protection
+  labels              = var.labels
+
+  cpu           = 1
+  memory        = local.functions[local.begins].memory
+  tmp_size      = "64Mi"
+  concurrency   = 1
+  timeout_s     = local.functions[local.begins].timeout_s
+  max_instances = local.functions[local.begins].max_instances
+}
+
+moved {
+  from = module.function["upload-finalized"]
+  to   = module.upload_finalized
 }
 
 # A sweep that is missed is made good by the next one, so there are few retries.
@@ -103,7 +135,7 @@ resource "google_eventarc_trigger" "upload_finalized" {
 
   destination {
     cloud_run_service {
-      service = module.function["upload-finalized"].name
+      service = module.upload_finalized.name
       region  = var.region
       path    = "/"
     }

@@ -57,6 +57,11 @@ variable "deletion_protection" {
   type        = bool
 }
 
+variable "readers" {
+  description = "Services that go on with jobs which a finished upload has begun: a new release reaches them before its function."
+  type        = list(string)
+}
+
 variable "labels" {
   description = "Labels of the functions."
   type        = map(string)

@@ -32,6 +32,7 @@ locals {
     RECEIVER_THREADS    = tostring(var.receiver.threads)
     MAX_UPLOADS_AT_ONCE = tostring(var.receiver.uploads_at_once)
     PUBLIC_URL          = var.public_url
+    UPLOAD_ORIGIN       = var.upload_origin
     FORWARDED_HOPS      = tostring(local.hops)
     DELIVERY            = try(var.sftp.delivery, null)
     DELIVERY_OVERRIDE   = try(tostring(var.sftp.override), null)

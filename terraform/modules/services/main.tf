@@ -8,8 +8,9 @@ locals {
 module "receiver" {
   source = "../service"
 
-  # What a new release writes into a record must be known to who reads it first.
-  depends_on = [module.transcoder, module.courier, module.confirmer]
+  # What a new release writes into a record must be known to who reads it first: who begins jobs
+  # comes last.
+  depends_on = [module.transcoder, module.courier, module.confirmer, var.readers]
 
   project_id          = var.project_id
   region              = var.region

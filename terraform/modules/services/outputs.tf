@@ -8,6 +8,11 @@ output "uris" {
   }
 }
 
+output "readers" {
+  description = "Services that go on with jobs which others have begun."
+  value       = [module.transcoder.name, module.courier.name, module.confirmer.name]
+}
+
 output "environment" {
   description = "Environment that all services share, for the functions."
   value       = merge(local.common, var.settings)

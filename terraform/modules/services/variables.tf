@@ -111,6 +111,12 @@ variable "public_url" {
   default     = null
 }
 
+variable "upload_origin" {
+  description = "Origin of the web pages that send direct uploads; null for none."
+  type        = string
+  default     = null
+}
+
 variable "times" {
   description = "The times that the bucket's backstop must not undercut, in seconds."
   type = object({
@@ -173,6 +179,11 @@ variable "confirmer" {
 variable "deletion_protection" {
   description = "Refuse to delete the services."
   type        = bool
+}
+
+variable "readers" {
+  description = "Functions that go on with jobs which the receiver has begun: a new release reaches them before it."
+  type        = list(string)
 }
 
 variable "labels" {

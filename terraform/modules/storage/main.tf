@@ -48,6 +48,18 @@ resource "google_storage_bucket" "recordings" {
     max_age_seconds = 3600
   }
 
+  # And those of one origin may send what the URL of a direct upload is for.
+  dynamic "cors" {
+    for_each = var.upload_origin == null ? [] : [var.upload_origin]
+
+    content {
+      origin          = [cors.value]
+      method          = ["PUT"]
+      response_header = ["Content-Range", "Content-Type", "Range"]
+      max_age_seconds = 3600
+    }
+  }
+
   lifecycle_rule {
     action {
       type = "Delete"

@@ -45,6 +45,12 @@ variable "kms_key_name" {
   default     = null
 }
 
+variable "upload_origin" {
+  description = "UPLOAD_ORIGIN of the receiver: origin of the web pages that send direct uploads; null for none."
+  type        = string
+  default     = null
+}
+
 variable "labels" {
   description = "Labels of the bucket."
   type        = map(string)
