@@ -108,7 +108,7 @@ def remove_orphans(
         if _is_owned(ledger, item, owned):
             search.note_live(run_of(item.key) or "")
         else:
-            _remove(ledger, item.key)
+            ledger.objects.delete(item.key)
             orphans += 1
     partials = ledger.objects.discard_partials(before=before)
     if orphans or partials:
@@ -190,7 +190,8 @@ def _is_declared(
 ) -> bool:
     """Tell whether a direct upload needs the object: all until its outcome is known.
 
-    After that it needs what tells of the outcome, until its time is over.
+    After that it needs what tells of the outcome, until its time is over. The declaration goes
+    first: without its outcome it would be taken for an upload that nothing has become of.
     """
     run = run_of(item.key)
     if run is None or run not in runs:
@@ -205,18 +206,7 @@ def _is_declared(
         return True
     if declared is None:
         return False
-    return declared.expires_at >= before
-
-
-def _remove(ledger: Ledger, key: str) -> None:
-    """Delete an object; before an outcome its declaration.
-
-    Without its outcome that would be taken for an upload that nothing has become of.
-    """
-    run = run_of(key)
-    if run is not None and key == outcome_key(run):
-        ledger.objects.delete(declaration_key(run))
-    ledger.objects.delete(key)
+    return item.key == outcome_key(run) or declared.expires_at >= before
 
 
 def _is_owned(ledger: Ledger, item: ObjectInfo, known: dict[str, bool]) -> bool:

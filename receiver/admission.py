@@ -51,14 +51,13 @@ class Remembered(Generic[Value]):
     def __call__(self) -> Value:
         """Return the value, at most `limits.GLANCE_S` old; raises what the look-up raises.
 
-        While another thread looks, the last value serves, however old; before there is any,
-        raises Unavailable where that takes longer than `limits.TURN_S`.
+        Where another thread looks for longer than `limits.TURN_S` the last value serves, however
+        old; raises Unavailable if there is none.
         """
-        last = self._kept
-        if not self._lock.acquire(timeout=limits.TURN_S if last is None else 0):
-            if last is None:
+        if not self._lock.acquire(timeout=limits.TURN_S):
+            if self._kept is None:
                 raise Unavailable("the job store takes long to answer; try again")
-            return last[1]
+            return self._kept[1]
         try:
             now = self._clock.now()
             if self._kept is None or not 0 <= now - self._kept[0] < limits.GLANCE_S:

@@ -109,7 +109,11 @@ def test_a_check_that_took_long_counts_from_its_end() -> None:
     assert len(calls) == 1
 
 
-def test_others_go_by_the_last_count_while_a_count_has_no_answer() -> None:
+def test_others_go_by_the_last_count_while_a_count_has_no_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a moment, in which most counts are there."""
+    monkeypatch.setattr(limits, "TURN_S", 0.05)
     store, world = Store(), a_world()
     count = Remembered(store.look, world.clock)
     store.open.set()

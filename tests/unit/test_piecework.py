@@ -10,6 +10,7 @@ import pytest
 
 from core import events as ev
 from core import limits
+from core.board import Board
 from core.errors import LeaseHeld, LeaseLost, NotDue, StaleMessage, WorkerLost
 from core.job import (
     Job,
@@ -274,6 +275,51 @@ def test_a_recording_that_cannot_be_made_in_pieces_is_made_as_a_whole(world: Wor
     assert held.board.whole_because == "a piece has 3 frames, not 4"
     with pytest.raises(StaleMessage):
         made(world, 0)
+
+
+def test_pieces_whose_plan_nobody_can_read_are_given_up_for_others(world: World) -> None:
+    """Claims are numbered on, so that a late worker is told from a present one."""
+    take(world, 0)
+    made(world, 1)
+    clear(world)
+    unread = ev.PiecesRefused(cut=1, reason="another release planned it", anew=True)
+    after = world.ledger.apply("video-1", unread)
+    assert world.ledger.apply("video-1", unread) == after
+    assert published(world) == [None]
+    with pytest.raises(StaleMessage):
+        made(world, 0)
+    held = world.ledger.claim(message_of(after))
+    anew = cut(world, held.fence).board
+    assert anew is not None
+    assert (anew.cut, anew.cuts, anew.done, anew.claimed) == (held.fence, 2, (), 1)
+    assert anew.is_planned
+    with pytest.raises(LeaseLost):
+        made(world, 0)
+    with pytest.raises(LeaseLost):
+        world.ledger.apply("video-1", unread)
+
+
+def test_pieces_are_given_up_for_others_only_so_often(world: World) -> None:
+    for fence in range(1, limits.CUTS_MAX + 1):
+        board = job(world).board
+        assert board is not None
+        assert (board.cuts, board.whole_because) == (fence, None)
+        unread = ev.PiecesRefused(cut=fence, reason="another release planned it", anew=True)
+        held = world.ledger.claim(message_of(world.ledger.apply("video-1", unread)))
+        if fence < limits.CUTS_MAX:
+            cut(world, held.fence)
+    board = job(world).board
+    assert board is not None
+    assert board.whole_because == "another release planned it"
+
+
+def test_the_patience_with_a_plan_that_cannot_be_read_doubles_up_to_an_hour() -> None:
+    def patience_s(cuts: int) -> float:
+        return Board(cut=1, plan_key="k", pieces=1, since=0, cuts=cuts).plan_patience_s
+
+    assert [patience_s(cuts) for cuts in (1, 2, 3, 5, 6, 10_000)] == [
+        180, 360, 720, 2880, 3600, 3600
+    ]  # fmt: skip
 
 
 def test_costs_and_warnings_of_the_pieces_are_kept(world: World) -> None:
