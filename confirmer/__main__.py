@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 from flask import Flask
 
 from confirmer.main import create_app
-from infra import http_server, logging, settings, wiring
+from infra import http_server, logging, required, settings, wiring
 from infra.hidden import hide
 from infra.listening import bound
 from infra.settings import Settings, SettingsError
@@ -27,7 +27,7 @@ def main() -> NoReturn:
     hide()
     try:
         chosen = settings.load()
-        settings.check_secret(chosen, "internal_service_key")
+        required.check_secret(chosen, "internal_service_key")
         logging.configure(
             style=chosen.log_format,
             level=chosen.log_level,

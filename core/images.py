@@ -318,7 +318,7 @@ def _variant(info: ImageInfo, wanted: Wanted, variant: Variant) -> VariantPlan:
         lossy=encode in _LOSSY and not (whole and same_format and info.lossless),
         moving=_moves(info) and encode is not None,
         least_saving=_WORTH_SAVING if same_format and _good_as_it_is(info, whole=whole) else 0.0,
-        plainer=not whole or info.cmyk or (info.shown_lying and info.kind is ImageKind.WEBP),
+        plainer=not whole or info.cmyk or (info.shown_lying and not info.lossless),
     )
 
 

@@ -36,7 +36,8 @@ from infra.embedded.objects import FolderObjectStore
 from infra.embedded.sessions import FolderSessions
 from infra.links import SignedLinks, base_url
 from infra.logging import StructuredLog
-from infra.settings import Settings, SettingsError, check_secret, check_sftp
+from infra.required import check_secret, check_sftp
+from infra.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from flask import Flask
 
-from infra import health, http_server, logging, settings, wiring
+from infra import health, http_server, logging, required, settings, wiring
 from infra.hidden import hide
 from infra.listening import bound
 from infra.settings import Settings, SettingsError
@@ -25,9 +25,9 @@ def main() -> NoReturn:
     hide()
     try:
         chosen = settings.load()
-        settings.check_secret(chosen, "internal_service_key")
+        required.check_secret(chosen, "internal_service_key")
         if chosen.has_links:
-            settings.check_secret(chosen, "webhook_secret")
+            required.check_secret(chosen, "webhook_secret")
         logging.configure(
             style=chosen.log_format,
             level=chosen.log_level,

@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 from core import limits
 from core.messages import Topic
-from infra import ffmpeg, logging, push_server, settings, wiring
+from infra import ffmpeg, logging, push_server, required, settings, wiring
 from infra.ffmpeg import FfmpegMissing
 from infra.hidden import hide
 from infra.listening import bound
@@ -34,9 +34,9 @@ def main() -> NoReturn:
     hide()
     try:
         chosen = settings.load()
-        settings.check_push(chosen)
+        required.check_push(chosen)
         if Topic.DELIVER in pushed_topics(chosen):
-            settings.check_secret(chosen, "webhook_secret")
+            required.check_secret(chosen, "webhook_secret")
         ffmpeg.find(chosen.lectern_ffmpeg)
         logging.configure(
             style=chosen.log_format,

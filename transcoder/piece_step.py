@@ -75,20 +75,21 @@ class PieceStep:
 
     def _commit_part(self, job: Job, board: Board, number: int, made: MadePiece) -> tuple[str, ...]:
         """Commit what the piece gives to a set; return a warning where that is not to be had."""
-        try:
-            if made.part_error is not None:
-                raise made.part_error
-            if made.part is not None and made.part_folder is not None:
+        error = made.part_error
+        if made.part is not None and made.part_folder is not None:
+            try:
                 parts = Parts(self.ledger.objects, job.run, board)
                 parts.commit(number, made.part, made.part_folder)
-        except Interrupted:
-            raise
-        except Exception as error:
-            now = self.ledger.clock.now()
-            if is_worth_another_try(error, board.piece(number), self.ledger.policy, now):
+            except Interrupted:
                 raise
-            return (no_set(error),)
-        return ()
+            except Exception as failed:  # noqa: BLE001 - whatever it is, the piece itself is made
+                error = failed
+        if error is None:
+            return ()
+        now = self.ledger.clock.now()
+        if is_worth_another_try(error, board.piece(number), self.ledger.policy, now):
+            raise error
+        return (no_set(error),)
 
     def _after(
         self, board: Board, number: int, claim: int, error: LecternError

@@ -13,7 +13,7 @@ from core import limits
 from core.errors import (
     DamagedSource,
     EncodeFailed,
-    EncoderKilled,
+    EncoderMissing,
     MediaTooComplex,
     UnreadableMedia,
 )
@@ -104,7 +104,7 @@ def _facts(answer: Collector, ended: Exit) -> Mapping[str, Any]:
         raise MediaTooComplex("the file needs more memory than a probe may use")
     last = ended.tail.strip().splitlines()[-1:] or ["no reason given"]
     if "ModuleNotFoundError" in last[0] or "ImportError" in last[0]:
-        raise EncoderKilled(f"the probe cannot run: {last[0][:100]}")
+        raise EncoderMissing(f"the probe cannot run: {last[0][:100]}")
     raise EncodeFailed("the probe failed over this file")
 
 

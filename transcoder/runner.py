@@ -17,6 +17,7 @@ from core import limits
 from core.errors import (
     EncodeFailed,
     EncoderKilled,
+    EncoderMissing,
     EncoderStalled,
     Interrupted,
     MediaTooComplex,
@@ -140,8 +141,9 @@ def run(
     ask for bytes; while one is fetched, `stop()` is not looked at.
 
     Whatever happens, neither it nor what it started is left when this returns. Raises Interrupted
-    within 2 s after `stop()` is true, EncoderStalled, StepTimedOut, EncoderKilled for a signal
-    from outside, EncodeFailed for a crash, MediaTooComplex for too much CPU time, Outgrown.
+    within 2 s after `stop()` is true, EncoderMissing, EncoderStalled, StepTimedOut, EncoderKilled
+    for a signal from outside, EncodeFailed for a crash, MediaTooComplex for too much CPU time,
+    Outgrown.
     """
     tail = _Tail()
     with (
@@ -165,7 +167,7 @@ def run(
     _raise_for_signal(child.returncode, bounds)
     words = tail.kept.decode("utf-8", "replace")
     if child.returncode == CANNOT_START:
-        raise EncoderKilled(f"the program could not be started: {words.strip()[-100:]}")
+        raise EncoderMissing(f"the program could not be started: {words.strip()[-100:]}")
     return Exit(status=child.returncode, tail=words, lines=tail.lines)
 
 
@@ -222,7 +224,7 @@ def _launched(
             pass_fds=(desk.inherited,) if desk else (),
         )
     except OSError as error:
-        raise EncoderKilled(f"the program could not be started: {error.strerror}") from error
+        raise EncoderMissing(f"the program could not be started: {error.strerror}") from error
 
 
 def _confinement(bounds: Bounds) -> list[str]:

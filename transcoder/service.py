@@ -21,7 +21,8 @@ from core.ports import EventLog
 from infra import health
 from infra.http import OPEN_PATHS, new_app
 from infra.push_server import Service
-from infra.settings import Settings, on_pubsub_emulator
+from infra.required import on_pubsub_emulator
+from infra.settings import Settings
 from infra.wiring import Wiring
 from transcoder import push
 from transcoder.bench import Bench

@@ -19,7 +19,8 @@ from core.sets import SetGrant
 from infra.gcp.bus import DEAD_LETTERS, Names
 from infra.gcp.jobs import INDEXES, TTL_FIELD, UNINDEXED_FIELDS
 from infra.links import SignedLinks
-from infra.settings import Settings, check_secret, check_sftp, load
+from infra.required import check_secret, check_sftp
+from infra.settings import Settings, load
 from tests.deploy import hcl
 from transcoder import push
 

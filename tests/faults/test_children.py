@@ -11,6 +11,7 @@ import pytest
 from core.errors import (
     EncodeFailed,
     EncoderKilled,
+    EncoderMissing,
     LecternError,
     MediaTooComplex,
     StepTimedOut,
@@ -37,7 +38,7 @@ PROBES = {
     "hangs": ("signal.pause()", StepTimedOut),
     "stops itself": ("os.kill(os.getpid(), signal.SIGSTOP)", StepTimedOut),
     "fails": ("sys.exit(1)", EncodeFailed),
-    "misses its own parts": ("import nowhere", EncoderKilled),
+    "misses its own parts": ("import nowhere", EncoderMissing),
     "has no memory": ("raise MemoryError", MediaTooComplex),
     "says nothing": ("pass", EncodeFailed),
     "says nothing of use": ("say('{}')", EncodeFailed),
@@ -115,7 +116,7 @@ def test_a_program_that_cannot_start_is_not_the_files_fault(
     _spoil(path, how)
     python = str(path) if program == "python" else sys.executable
     ffmpeg = path if program == "ffmpeg" else scene.real
-    with nothing_left(tmp_path), pytest.raises(EncoderKilled, match="could not be started"):
+    with nothing_left(tmp_path), pytest.raises(EncoderMissing, match="could not be started"):
         scene.encode_with(Toolbox(ffmpeg=ffmpeg, python=python), tmp_path)
 
 

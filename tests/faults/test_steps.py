@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from core import limits
 from core.job import Job, Policy, State, output_key, source_key
 from core.messages import Message, Topic
 from tests.fakes import World, a_world, an_upload, put
@@ -147,20 +148,20 @@ def test_a_probe_that_cannot_work_is_tried_again(does: str, scene: Scene, tmp_pa
     assert work.state() == State.STORING
 
 
-def test_a_worker_whose_programs_are_gone_gives_up_after_four_tries(
-    scene: Scene, tmp_path: Path
-) -> None:
-    """The reason names what is missing, and the source is kept."""
+def test_a_worker_whose_programs_are_gone_costs_no_lecture(scene: Scene, tmp_path: Path) -> None:
+    """A bad release is waited out. The reason names what is missing, and the source is kept."""
     work = Work(scene=scene, place=tmp_path)
     missing = Toolbox(ffmpeg=scene.real, python="/nowhere/python")
-    for delay_s in (60, 300, 900, 0):
+    for _ in range(6):
         assert work.step(missing) == Done()
-        work.world.clock.advance(delay_s)
-    assert work.state() == State.FAILED
+        assert work.state() == State.QUEUED
+        work.world.clock.advance(limits.OUTAGE_RETRY_MAX_S)
     assert work.job.failure is not None
-    assert work.job.failure.code == "encoder_killed"
+    assert work.job.failure.code == "encoder_missing"
     assert "could not be started" in work.job.failure.reason
     assert work.world.objects.keys() == {source_key("run-1")}
+    assert work.step(work.good()) == Done()
+    assert work.state() == State.STORING
 
 
 @pytest.mark.parametrize("number", [28, 122])

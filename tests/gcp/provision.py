@@ -20,7 +20,8 @@ from google.pubsub_v1.types import PushConfig
 from core.messages import Topic
 from infra.gcp import clients
 from infra.gcp.bus import DEAD_LETTERS, DEADLINE_MAX_S, Names
-from infra.settings import load, on_pubsub_emulator
+from infra.required import on_pubsub_emulator
+from infra.settings import load
 
 DELIVERIES_MAX: Final = 100
 ENDPOINTS: Final[Mapping[str, str]] = {

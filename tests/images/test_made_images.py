@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -127,13 +128,29 @@ def test_a_lying_webp_is_turned_though_that_saves_next_to_nothing(studio: Studio
     assert far(shown, source_of(source)) < 8
 
 
-def test_a_picture_that_is_kept_lying_is_told_of(studio: Studio) -> None:
-    """A deep PNG is kept as it is, with an EXIF that says how to turn it."""
-    ramp = Image.linear_gradient("L").resize((200, 100))
+def deep_png() -> bytes:
+    """Return a PNG of 16 bits that lies."""
+    ramp = Image.linear_gradient("L").resize((200, 120))
     deep = ramp.convert("I").point(lambda level: level * 257).convert("I;16")
-    made = studio.make(drawing.png(deep, exif=drawing.exif(6)))
-    assert drawing.opened(made.images[0].path).getexif() == {0x0112: 6}
-    assert (made.images[0].width, made.images[0].height) == (100, 200)
+    return drawing.png(deep, exif=drawing.exif(6))
+
+
+def lossless_webp() -> bytes:
+    """Return a WebP that lies and would have more bytes upright without losses."""
+    return drawing.webp(drawing.photo(200, 120), lossless=True, method=6, exif=drawing.exif(6))
+
+
+@pytest.mark.parametrize("source", [deep_png, lossless_webp])
+def test_a_picture_that_would_lose_by_turning_is_kept_lying_and_told_of(
+    studio: Studio, source: Callable[[], bytes]
+) -> None:
+    """An EXIF of its own says how to turn it, and no pixel is lost."""
+    given = source()
+    made = studio.make(given)
+    shown = drawing.opened(made.images[0].path)
+    assert shown.getexif() == {0x0112: 6}
+    assert shown.tobytes() == Image.open(io.BytesIO(given)).tobytes()
+    assert (made.images[0].width, made.images[0].height) == (120, 200)
     assert "kept lying" in made.warnings[0]
 
 

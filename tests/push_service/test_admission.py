@@ -13,7 +13,8 @@ from flask.testing import FlaskClient
 from core.messages import Topic
 from infra import wiring
 from infra.gcp.tokens import PushTokens
-from infra.settings import SettingsError, check_push, load
+from infra.required import check_push
+from infra.settings import SettingsError, load
 from tests.gcp.test_tokens import ACCOUNT, AUDIENCE, BAD, checker, stripped, token, unsigned
 from tests.push_service.scene import Scene, envelope
 from tests.service.harness import KEY

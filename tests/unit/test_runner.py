@@ -19,6 +19,7 @@ from core import limits
 from core.errors import (
     EncodeFailed,
     EncoderKilled,
+    EncoderMissing,
     EncoderStalled,
     Interrupted,
     MediaTooComplex,
@@ -256,7 +257,7 @@ def test_too_much_computing_is_the_files_fault(tmp_path: Path) -> None:
 
 def test_a_program_that_is_not_there_is_not_the_files_fault(tmp_path: Path) -> None:
     bounds = Bounds(memory_bytes=1024 * MIB, file_bytes=MIB, deadline=time.monotonic() + 10)
-    with pytest.raises(EncoderKilled, match="could not be started"):
+    with pytest.raises(EncoderMissing, match="could not be started"):
         run(
             ["/nowhere/ffmpeg"],
             folder=tmp_path,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from core import limits
-from core.errors import DamagedSource, EncodeFailed, EncoderKilled, MediaTooComplex
+from core.errors import DamagedSource, EncodeFailed, EncoderMissing, MediaTooComplex
 from transcoder.child import command
 from transcoder.runner import Bounds, Collector, Exit, Outgrown, run
 
@@ -74,5 +74,5 @@ def _raise_for_exit(ended: Exit) -> None:
     if "MemoryError" in last or "memory" in ended.tail:
         raise MediaTooComplex("the image needs more memory than a step may use")
     if "ModuleNotFoundError" in last or "ImportError" in last:
-        raise EncoderKilled(f"the image's decoder cannot run: {last[:100]}")
+        raise EncoderMissing(f"the image's decoder cannot run: {last[:100]}")
     raise EncodeFailed("the image's decoder failed over this file")
