@@ -23,7 +23,7 @@ from core.order import (
     read_order,
     with_subtitles,
 )
-from core.ports import ObjectStore, ObjectWriter
+from core.ports import ObjectInfo, ObjectStore, ObjectWriter
 from core.sniffing import ACCEPTED, ACCEPTED_IMAGES, sniff, sniff_image
 from core.submission import Upload
 from core.subtitles import parse
@@ -169,9 +169,10 @@ class Intake:
         sha256 = self._digest.hexdigest()
         if fields.get("sha256", sha256) != sha256:
             raise InvalidField(f"the file that arrived has sha256 {sha256}; send it again")
-        if text:
-            self._keep_subtitles(text)
+        subtitles = self._keep_subtitles(text) if text else None
         committed = self._writer.commit()
+        # What was there first is taken for an orphan first.
+        there_since = min(part.committed_at for part in (subtitles, committed) if part)
         return Upload(
             job_id=fields[self._dialect.id_field],
             organization_id=fields[_ORGANIZATION],
@@ -182,17 +183,17 @@ class Intake:
                 sha256=sha256,
                 container=self._container.value,
             ),
-            committed_at=committed.committed_at,
+            committed_at=there_since,
             order=order,
         )
 
-    def _keep_subtitles(self, text: str) -> None:
+    def _keep_subtitles(self, text: str) -> ObjectInfo:
         """Commit the subtitles beside the source, as they came and before it."""
         data = _bytes(text)
         key = subtitles_key(self._run)
         with self._objects.create(key, expected_bytes=len(data)) as writer:
             writer.write(data)
-            writer.commit()
+            return writer.commit()
 
     def _check_size(self) -> None:
         if self._size <= self._max_bytes:

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from core import limits
+from core.errors import NotFound
 from core.events import Confirmed
 from core.job import State, source_key, subtitles_key
+from core.ports import ObjectInfo
 from core.subtitles import parse
+from receiver.intake import Intake
 from tests.fake_press import SOURCE, FakePress
 from tests.fakes import World, a_world
 from tests.http.door import MAX_BYTES, Door, a_door, assert_problem
@@ -50,6 +53,24 @@ def test_they_are_kept_byte_for_byte_beside_the_recording(door: Door, part: byte
         assert kept.read() == part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
     order = door.world.ledger.read("video-1").order
     assert (order.ladder, order.subtitles, order.subtitles_language) == ("hls", True, "de")
+
+
+def test_who_sleeps_over_subtitles_that_may_be_gone_records_nothing(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are there before the recording, and are taken for an orphan before it is."""
+    keep = Intake._keep_subtitles
+
+    def slow(self: Intake, words: str) -> ObjectInfo:
+        kept = keep(self, words)
+        door.world.clock.advance(door.world.ledger.policy.record_within_s + 1)
+        return kept
+
+    monkeypatch.setattr(Intake, "_keep_subtitles", slow)
+    response = door.receive(sent(ASKED, text("subtitles", SRT)))
+    assert_problem(response, 503, "unavailable")
+    with pytest.raises(NotFound):
+        door.world.ledger.read("video-1")
 
 
 def test_the_same_recording_again_leaves_no_second_copy(door: Door) -> None:

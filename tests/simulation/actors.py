@@ -71,14 +71,15 @@ class Actors:
         run = self._new_run()
 
         def act() -> None:
-            if order.subtitles:
-                with world.objects.create(subtitles_key(run)) as writer:
-                    writer.write(b"WEBVTT")
-                    writer.commit()
+            there = []
             with world.objects.create(source_key(run)) as writer:
                 writer.write(data[:20])
                 writer.write(data[20:])
-                committed = writer.commit()
+                if order.subtitles:
+                    with world.objects.create(subtitles_key(run)) as beside:
+                        beside.write(b"WEBVTT")
+                        there.append(beside.commit())
+                there.append(writer.commit())
             digest = sha256(data)
             upload = Upload(
                 job_id=job_id,
@@ -90,7 +91,7 @@ class Actors:
                     sha256=digest,
                     container=container_of(data),
                 ),
-                committed_at=committed.committed_at,
+                committed_at=min(part.committed_at for part in there),
                 order=order,
             )
             try:
