@@ -128,20 +128,25 @@ def released(board: Board, number: int, claim: int) -> Board:
     return _with(board, replace(piece, claims=piece.claims - 1, lease_until=None))
 
 
+def first_heard(before: float | None, now: float) -> float:
+    """Return since when a record knows of trouble that it is told of `now`."""
+    return now if before is None else before
+
+
 def put_off(
-    board: Board, number: int, claim: int, *, due_at: float, outage_since: float | None
+    board: Board, number: int, claim: int, *, now: float, delay_s: float, is_outage: bool
 ) -> Board:
-    """Take the piece back for another try at `due_at`; raises LeaseLost. An outage costs no try."""
+    """Take the piece back for another try; raises LeaseLost. An outage costs none."""
     piece = _held(board, number, claim)
     return _with(
         board,
         replace(
             piece,
             claims=0,
-            retries=piece.retries + (outage_since is None),
-            due_at=due_at,
+            retries=piece.retries + (not is_outage),
+            due_at=now + delay_s,
             lease_until=None,
-            outage_since=outage_since,
+            outage_since=first_heard(piece.outage_since, now) if is_outage else None,
         ),
     )
 

@@ -110,7 +110,7 @@ class PieceRetried:
     claim: int
     failure: Failure
     delay_s: float
-    outage_since: float | None = None
+    is_outage: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,13 +152,13 @@ class Encoded:
 class Retried:
     """The step failed for a passing reason and is due again after `delay_s`.
 
-    `outage_since` is when the trouble began, for one that costs no try.
+    Where `is_outage` it costs no try.
     """
 
     fence: int
     failure: Failure
     delay_s: float
-    outage_since: float | None = None
+    is_outage: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,8 +98,9 @@ def piece_step(job: Job, event: ev.OfPiece, now: float, policy: Policy) -> ev.St
                 board,
                 event.number,
                 event.claim,
-                due_at=now + event.delay_s,
-                outage_since=event.outage_since,
+                now=now,
+                delay_s=event.delay_s,
+                is_outage=event.is_outage,
             )
             again = _publish(job, event.number, delay_s=event.delay_s)
             return {"board": later, "failure": event.failure}, (again,)

@@ -22,10 +22,10 @@ def after_failure(job: Job, error: LecternError, policy: Policy, now: float) -> 
     """
     failure = _failure(error)
     if error.outage:
-        since = job.outage_since if job.outage_since is not None else now
-        if now - since < policy.store_retry_for_s:
-            delay_s = _outage_delay_s(now - since)
-            return Retried(fence=job.fence, failure=failure, delay_s=delay_s, outage_since=since)
+        lasted_s = _lasted_s(job, now)
+        if lasted_s < policy.store_retry_for_s:
+            delay_s = _outage_delay_s(lasted_s)
+            return Retried(fence=job.fence, failure=failure, delay_s=delay_s, is_outage=True)
     elif error.retryable and job.retries < policy.max_retries:
         return Retried(fence=job.fence, failure=failure, delay_s=_delay_s(job.retries))
     return Failed(fence=job.fence, failure=failure)
@@ -37,11 +37,11 @@ def after_piece_failure(
     """Return the event that `error` makes of a piece; each piece has its own tries."""
     failure = _failure(error)
     piece = board.piece(number)
-    delay_s, since = None, None
+    delay_s = None
     if error.outage:
-        since = piece.outage_since if piece.outage_since is not None else now
-        if now - since < policy.store_retry_for_s:
-            delay_s = _outage_delay_s(now - since)
+        lasted_s = _lasted_s(piece, now)
+        if lasted_s < policy.store_retry_for_s:
+            delay_s = _outage_delay_s(lasted_s)
     elif error.retryable and piece.retries < policy.max_retries:
         delay_s = _delay_s(piece.retries)
     if delay_s is None:
@@ -52,7 +52,7 @@ def after_piece_failure(
         claim=claim,
         failure=failure,
         delay_s=delay_s,
-        outage_since=since,
+        is_outage=error.outage,
     )
 
 
@@ -68,8 +68,7 @@ def is_worth_another_try(
     if isinstance(error, EncoderKilled | EncoderStalled):
         return had.retries < policy.max_retries
     if type(error) in {Unavailable, EncoderMissing}:
-        lasted_s = 0.0 if had.outage_since is None else now - had.outage_since
-        return lasted_s < limits.OUTAGE_RETRY_MAX_S
+        return _lasted_s(had, now) < limits.OUTAGE_RETRY_MAX_S
     return False
 
 
@@ -81,6 +80,11 @@ def _failure(error: LecternError) -> Failure:
 def _delay_s(retries: int) -> float:
     delays = limits.RETRY_DELAYS_S
     return delays[min(retries, len(delays) - 1)]
+
+
+def _lasted_s(had: Job | OpenPiece, now: float) -> float:
+    """Return for how long the record has known of an outage."""
+    return 0.0 if had.outage_since is None else now - had.outage_since
 
 
 def _outage_delay_s(lasted_s: float) -> float:

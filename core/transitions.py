@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 
 from core import events as ev
 from core import handing_over, limits
+from core.board import first_heard
 from core.errors import (
     ChecksumMismatch,
     Gone,
@@ -246,8 +247,8 @@ def _step(job: Job, event: ev.Event, now: float, policy: Policy) -> ev.Step:  # 
             return _encoded(job, event, now, policy)
         case ev.Retried():
             fields = {
-                "retries": job.retries + (event.outage_since is None),
-                "outage_since": event.outage_since,
+                "retries": job.retries + (not event.is_outage),
+                "outage_since": first_heard(job.outage_since, now) if event.is_outage else None,
                 "failure": event.failure,
                 "progress": 0,
             }

@@ -600,12 +600,20 @@ def test_a_late_confirmation_of_an_earlier_result_ends_no_later_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("since", "retries"), [(None, 1), (T0, 0)], ids=["of the file", "of our own"]
+    ("is_outage", "retries", "since"),
+    [(False, 1, None), (True, 0, T0 + 5)],
+    ids=["of the file", "of our own"],
 )
-def test_only_what_may_lie_in_the_file_costs_a_try(since: float | None, retries: int) -> None:
-    event = replace(an_event(ev.Retried, 1), outage_since=since)  # type: ignore[arg-type] # it is one
-    after = step(processing(), event)
+def test_only_what_may_lie_in_the_file_costs_a_try(
+    *, is_outage: bool, retries: int, since: float | None
+) -> None:
+    event = an_event(ev.Retried, 1)
+    assert isinstance(event, ev.Retried)
+    after = step(processing(), replace(event, is_outage=is_outage), T0 + 5)
     assert (after.retries, after.outage_since) == (retries, since)
+    known = replace(processing(), outage_since=T0)
+    again = step(known, replace(event, is_outage=is_outage), T0 + 5)
+    assert again.outage_since == (T0 if is_outage else None)
 
 
 @pytest.mark.parametrize("job", [storing(), sending(), stored(), store_failed()])
