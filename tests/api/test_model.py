@@ -47,12 +47,23 @@ _TTL_S: Final = 24 * 3600.0
 
 @dataclass(slots=True)
 class Known:
-    """What the model knows of a job: its state since when, whose it is, and of which file."""
+    """What the model knows of a job: its state since when, whose it is, and of which file.
+
+    `again` says that the id had a job before, `storing_since` when its delivery began.
+    """
 
     state: str
     organization: str
     file: int
     since: float
+    again: bool = False
+    storing_since: float = 0.0
+
+    @property
+    def may_be_confirmed(self) -> bool:
+        """Whether there is a result; one that nobody was sent is not meant where one was before."""
+        is_unsent = self.state == "storing" and self.again
+        return self.state in _TO_CONFIRM and not is_unsent
 
 
 @dataclass(slots=True)
@@ -115,7 +126,7 @@ class Api(RuleBasedStateMachine):
             assert status == 404
         elif known.state == "expired":
             assert status == 410
-        elif known.state not in _TO_CONFIRM or digest == "0" * 64:
+        elif not known.may_be_confirmed or digest == "0" * 64:
             assert status == 409
         else:
             assert status == 200
@@ -219,7 +230,11 @@ class Api(RuleBasedStateMachine):
         remove_orphans(self.world.ledger, grace_s=3600)
         now = self.world.clock.now()
         for known in self.jobs.values():
-            if known.state in {"stored", "store_failed"} and now >= known.since + _TTL_S:
+            kept_until = known.since + _TTL_S
+            if known.state == "store_failed":
+                window_s = self.world.ledger.policy.store_retry_for_s
+                kept_until = max(kept_until, known.storing_since + window_s)
+            if known.state in {"stored", "store_failed"} and now >= kept_until:
                 self._is("expired", known)
 
     # --- what always holds --------------------------------------------------------------------
@@ -254,7 +269,8 @@ class Api(RuleBasedStateMachine):
         known = self.jobs.get(video_id)
         if known is None or known.state in _AGAIN:
             now = self.world.clock.now()
-            self.jobs[video_id] = Known("queued", organization, which, now)
+            again = known is not None
+            self.jobs[video_id] = Known("queued", organization, which, now, again=again)
         elif known.state == "store_failed":
             self._is("storing", known)
 
@@ -270,6 +286,8 @@ class Api(RuleBasedStateMachine):
     def _is(self, state: str, known: Known) -> None:
         if state != known.state:
             known.state, known.since = state, self.world.clock.now()
+            if state == "storing":
+                known.storing_since = known.since
 
 
 @pytest.mark.timeout(7200 if TORTURE else 300)
