@@ -97,6 +97,13 @@ class Held:
     finished: bool = False
 
 
+def is_unsent_after_another(job: Job) -> bool:
+    """Tell whether a confirmation can only be about the run that the id had before."""
+    if job.state is not State.STORING or not job.former or job.delivery is None:
+        return False
+    return job.claims == 0 and job.delivery.attempts == 0
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Callers, workers (late ones too), an operator, the sweep, faults, and time."""
 
@@ -148,7 +155,7 @@ class AnyOrder(RuleBasedStateMachine):
             self.expect(error, NotFound)
         elif before.state is State.EXPIRED:
             self.expect(error, Gone)
-        elif before.state not in WITH_OUTPUT | {State.COMPLETED}:
+        elif before.state not in WITH_OUTPUT | {State.COMPLETED} or is_unsent_after_another(before):
             self.expect(error, NotReady)
         elif data == b"other":
             self.expect(error, ChecksumMismatch)
