@@ -136,7 +136,10 @@ class Settings(BaseSettings):
         (), description="Secrets that deliveries are signed with, comma-separated, newest first."
     )
     confirm_ttl_s: float = Field(
-        _DAY_S, gt=0, description="Time from delivery (or failure) until the files are removed."
+        _DAY_S,
+        gt=0,
+        description="Time from delivery (or failure) until the files are removed; what a failed "
+        "delivery leaves stays at least for `STORE_RETRY_FOR_S` from its beginning.",
     )
     store_retry_for_s: float = Field(
         3 * _DAY_S,
