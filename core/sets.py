@@ -101,7 +101,8 @@ def grant_of(job: Job, now: float, policy: Policy) -> SetGrant | None:
         return None  # its deletion has begun, which may not be recorded yet
     held_until = now if job.lease_until is None else min(now, job.lease_until)
     taken_now = job.state is State.STORING
-    kept_until = held_until + policy.confirm_ttl_s if taken_now else job.wake_at
+    soonest = held_until + policy.confirm_ttl_s  # also when a failed delivery is begun anew
+    kept_until = soonest if taken_now else min(job.wake_at, soonest)
     fence = job.output.ladder.fence
     return SetGrant(run=job.run, fence=fence, expires_at=int(kept_until))
 

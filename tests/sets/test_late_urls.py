@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from core.delivery import Answered
 from core.errors import Unavailable
-from core.events import Accepted, Placed, Woken
+from core.events import Accepted, Placed, Redelivered, Woken
+from core.job import State
 from core.sets import grant_of
 from core.transitions import message_of
 from tests.fake_press import FakePress
+from tests.fakes import FakeCourier
 from tests.sets.world import BY_FILE, a_world_with, deliver, job, transcode
 
 
@@ -38,6 +41,21 @@ def test_a_worker_in_time_has_a_url_for_the_whole_ttl(tmp_path: Path) -> None:
     grant = grant_of(holder, world.clock.now(), policy)
     assert grant is not None
     assert grant.expires_at == int(world.clock.now() + policy.confirm_ttl_s)
+
+
+def test_a_url_of_a_failed_delivery_does_not_outlive_the_next_one(tmp_path: Path) -> None:
+    """What a failed delivery leaves is kept for longer than a result that is taken after all."""
+    world = a_world_with()
+    policy = world.ledger.policy
+    transcode(world, tmp_path, FakePress())
+    deliver(world, FakeCourier([Answered(status=410)]))
+    assert job(world).state is State.STORE_FAILED
+    handed = grant_of(job(world), world.clock.now(), policy)
+    world.ledger.apply("video-1", Redelivered())
+    deliver(world)
+    assert job(world).state is State.STORED
+    assert handed is not None
+    assert handed.expires_at <= job(world).wake_at
 
 
 def test_there_is_no_url_while_what_went_by_file_is_being_deleted(
